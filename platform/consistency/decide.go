@@ -1,0 +1,163 @@
+package consistency
+
+import (
+	"maps"
+	"slices"
+	"strconv"
+
+	"accession/platform/event"
+	"accession/platform/problem"
+
+	"github.com/google/uuid"
+)
+
+// recording is an event on its way to the log, as far as constraints see it.
+type recording struct {
+	id    uuid.UUID
+	event event.Event
+}
+
+// work is one unit on its way.
+type work struct {
+	set    *Set
+	events []recording
+	fresh  map[event.Tag]bool // streams that the unit begins: the register can know nothing of them yet
+	preset map[*int]int       // numbers that were there before anything was stamped
+}
+
+func newWork(set *Set) *work {
+	return &work{set: set, fresh: map[event.Tag]bool{}, preset: map[*int]int{}}
+}
+
+// add takes one more event. version is the place in its stream that it is meant for.
+func (w *work) add(id uuid.UUID, stream event.Tag, version int, e event.Event) {
+	w.events = append(w.events, recording{id, e})
+	if version == 1 {
+		w.fresh[stream] = true
+	}
+	for _, b := range w.set.byEvent[e.EventType()] {
+		if b.phase == numbers {
+			n := b.slot(e).N
+			w.preset[n] = *n
+		}
+	}
+}
+
+// verdict is what came of a decision.
+type verdict struct {
+	delta   Delta
+	missing Questions // what must be loaded before it counts
+	broken  *problem.Error
+	by      *spec // whose rule is broken
+	at      Key   // and where
+	concern []Key // every constraint and scope that had something to say, in the order in which it was heard
+}
+
+// decide plays the unit against what is known. It is pure but for the stamps it writes into the unit's own events: asked twice,
+// it says the same.
+//
+// What it would need to know and does not is in verdict.missing, and then the rest of the verdict is only a guess. A place that
+// depends on an ancestor not known yet is asked for the next time.
+func (w *work) decide(s *State) verdict {
+	var v verdict
+	guards, rows := map[Key]int{}, map[Key]*Row{} // what the unit itself has changed so far
+	for n, was := range w.preset {
+		*n = was
+	}
+
+	row := func(k Key, fresh bool, ask *[]Key) (held *Row, known bool) {
+		if r, ok := rows[k]; ok {
+			return r, true
+		}
+		if r, ok := s.rows[k]; ok {
+			return r, true
+		}
+		if fresh {
+			return nil, true
+		}
+		*ask = append(*ask, k)
+		return nil, false
+	}
+	refuse := func(c *spec, k Key) {
+		if v.broken == nil {
+			v.broken, v.by, v.at = c.broken, c, k
+		}
+	}
+
+	for _, rec := range w.events {
+		for _, b := range w.set.byEvent[rec.event.EventType()] {
+			switch b.phase {
+			case needs:
+				n := b.need(rec.event)
+				if n.Key == "" || n.In.IsZero() {
+					continue
+				}
+				k := Key{b.c.name, n.In, n.Key}
+				v.concern = append(v.concern, k)
+				held, known := row(k, w.fresh[n.In], &v.missing.Held)
+				switch {
+				case !known:
+				case held == nil:
+					refuse(b.c, k)
+				case n.Stamp != nil:
+					n.Stamp(held.Ancestors)
+				}
+
+			case numbers:
+				slot := b.slot(rec.event)
+				g := Key{Constraint: b.c.name, Scope: slot.In}
+				v.concern = append(v.concern, g)
+				last, known := guards[g]
+				if !known {
+					last, known = s.guards[g]
+				}
+				if !known && !w.fresh[slot.In] {
+					v.missing.Guards = append(v.missing.Guards, g)
+					continue
+				}
+				if *slot.N == 0 {
+					*slot.N = last + 1
+				}
+				k := Key{b.c.name, slot.In, strconv.Itoa(*slot.N)}
+				if *slot.N <= last { // claimed as it is, below the guard: it may be taken
+					held, known := row(k, w.fresh[slot.In], &v.missing.Taken)
+					if known && held != nil {
+						refuse(b.c, k)
+						continue
+					}
+				}
+				guards[g] = max(last, *slot.N)
+				rows[k] = &Row{Key: k, Owner: slot.Of, Cause: rec.id}
+
+			case holds:
+				h := b.hold(rec.event)
+				if h.Key == "" {
+					continue
+				}
+				k := Key{b.c.name, h.In, h.Key}
+				v.concern = append(v.concern, k)
+				if h.In.IsZero() {
+					continue // an ancestor not stamped yet: known once what the event needs has been loaded
+				}
+				held, known := row(k, w.fresh[h.In], &v.missing.Taken)
+				if known && held != nil {
+					if held.Owner != h.Of {
+						refuse(b.c, k)
+					}
+					continue // its owner holds it already
+				}
+				rows[k] = &Row{Key: k, Owner: h.Of, Cause: rec.id, Ancestors: h.Ancestors}
+			}
+		}
+	}
+
+	for k, last := range guards {
+		v.delta.Guards = append(v.delta.Guards, Guard{Key: k, Last: last})
+	}
+	slices.SortFunc(v.delta.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
+	for _, k := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
+		v.delta.Rows = append(v.delta.Rows, *rows[k])
+	}
+	v.missing.tidy()
+	return v
+}

@@ -1,0 +1,103 @@
+// Package memory is the register beside the log in memory: the reference that consistencytest is written against.
+package memory
+
+import (
+	"context"
+	"iter"
+	"maps"
+	"slices"
+
+	"accession/platform/consistency"
+	"accession/platform/eventlog"
+	logmemory "accession/platform/eventlog/memory"
+
+	"github.com/google/uuid"
+)
+
+// Register is a register in memory. Its transactions are those of the log it was made for, and its locks the log's one.
+type Register struct {
+	log    *logmemory.Log
+	guards map[consistency.Key]int
+	rows   map[consistency.Key]consistency.Row
+	causes map[cause]bool
+}
+
+type cause struct {
+	constraint string
+	event      uuid.UUID
+}
+
+// New is an empty register beside log.
+func New(log *logmemory.Log) *Register {
+	return &Register{log: log, guards: map[consistency.Key]int{}, rows: map[consistency.Key]consistency.Row{}, causes: map[cause]bool{}}
+}
+
+// Load implements consistency.Register. A transaction has the log to itself, so there is nothing left to lock.
+func (r *Register) Load(_ context.Context, _ eventlog.Tx, q consistency.Questions, s *consistency.State) error {
+	r.log.View(func() {
+		for _, k := range q.Guards {
+			s.SetGuard(k, r.guards[k])
+		}
+		for _, k := range slices.Concat(q.Held, q.Taken) {
+			if row, ok := r.rows[k]; ok {
+				s.SetRow(k, &row)
+			} else {
+				s.SetRow(k, nil)
+			}
+		}
+	})
+	return nil
+}
+
+// Save implements consistency.Register.
+func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) error {
+	var lost error
+	r.log.View(func() {
+		for _, row := range d.Rows {
+			_, held := r.rows[row.Key]
+			if held || r.causes[cause{row.Constraint, row.Cause}] {
+				lost = &consistency.Lost{Key: row.Key}
+				return
+			}
+		}
+	})
+	if lost != nil {
+		return lost
+	}
+	tx.(*logmemory.Tx).Stage(func() {
+		for _, g := range d.Guards {
+			r.guards[g.Key] = g.Last
+		}
+		for _, row := range d.Rows {
+			r.rows[row.Key] = row
+			r.causes[cause{row.Constraint, row.Cause}] = true
+		}
+	})
+	return nil
+}
+
+// Guards implements consistency.Register.
+func (r *Register) Guards(context.Context) iter.Seq2[consistency.Guard, error] {
+	var all map[consistency.Key]int
+	r.log.View(func() { all = maps.Clone(r.guards) })
+	return func(yield func(consistency.Guard, error) bool) {
+		for k, last := range all {
+			if !yield(consistency.Guard{Key: k, Last: last}, nil) {
+				return
+			}
+		}
+	}
+}
+
+// Rows implements consistency.Register.
+func (r *Register) Rows(context.Context) iter.Seq2[consistency.Row, error] {
+	var all map[consistency.Key]consistency.Row
+	r.log.View(func() { all = maps.Clone(r.rows) })
+	return func(yield func(consistency.Row, error) bool) {
+		for _, row := range all {
+			if !yield(row, nil) {
+				return
+			}
+		}
+	}
+}

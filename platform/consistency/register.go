@@ -1,0 +1,105 @@
+package consistency
+
+import (
+	"cmp"
+	"context"
+	"iter"
+	"slices"
+	"strings"
+
+	"accession/platform/event"
+	"accession/platform/eventlog"
+
+	"github.com/google/uuid"
+)
+
+// Register is what constraints know: in this scope, this key is held by this owner, because of that event; and, for each scope
+// of a sequence, a guard with the last number given. It is played from events in the transaction that stores them, so it is
+// always current. It is safe for concurrent use.
+//
+// Two unique indexes stand behind everything that is decided in memory: one over (constraint, scope, key), so that a key has
+// one owner; one over (constraint, cause), so that nothing gets two numbers.
+type Register interface {
+	// Load answers q into s. Inside a transaction it first locks, in this order and sorted: the guards, so that nobody else can
+	// give a number in their scopes; the held rows, so that nobody can take them away. With a nil transaction it reads what is
+	// committed and locks nothing. A lock that others keep too long is an eventlog.ErrBusy.
+	Load(ctx context.Context, tx eventlog.Tx, q Questions, s *State) error
+	// Save writes d into the transaction. A key that a rival holds, or a cause that has its key already, fails with a [*Lost].
+	Save(ctx context.Context, tx eventlog.Tx, d Delta) error
+	// Guards and Rows read the whole register, for checking it.
+	Guards(ctx context.Context) iter.Seq2[Guard, error]
+	Rows(ctx context.Context) iter.Seq2[Row, error]
+}
+
+// Key names a row of the register; a guard's has no Key part.
+type Key struct {
+	Constraint string
+	Scope      event.Tag
+	Key        string
+}
+
+func compareKeys(a, b Key) int {
+	return cmp.Or(strings.Compare(a.Constraint, b.Constraint), strings.Compare(string(a.Scope), string(b.Scope)), strings.Compare(a.Key, b.Key))
+}
+
+// Guard is the last number given in a scope.
+type Guard struct {
+	Key
+	Last int
+}
+
+// Row says who holds a key.
+type Row struct {
+	Key
+	Owner     event.Tag
+	Cause     uuid.UUID // the event because of which it does
+	Ancestors []event.Tag
+}
+
+// Questions are what a decision needs to know. Each list is sorted, without repetitions.
+type Questions struct {
+	Guards []Key // the last numbers of these scopes; nobody else may give one until the transaction is over
+	Held   []Key // whether these are held, and by whom; nobody may let go of them until the transaction is over
+	Taken  []Key // whether these are held; what becomes of them until they are written is settled by the index
+}
+
+// None reports whether nothing is asked.
+func (q Questions) None() bool { return len(q.Guards)+len(q.Held)+len(q.Taken) == 0 }
+
+func (q *Questions) tidy() {
+	for _, l := range []*[]Key{&q.Guards, &q.Held, &q.Taken} {
+		slices.SortFunc(*l, compareKeys)
+		*l = slices.Compact(*l)
+	}
+}
+
+// State is what is known of the register while a decision is made. It belongs to one goroutine.
+type State struct {
+	guards map[Key]int
+	rows   map[Key]*Row // nil: known not to be held
+}
+
+// NewState knows nothing.
+func NewState() *State { return &State{guards: map[Key]int{}, rows: map[Key]*Row{}} }
+
+// SetGuard notes the last number given; 0 when there is none.
+func (s *State) SetGuard(k Key, last int) { s.guards[k] = last }
+
+// SetRow notes who holds k; nil when nobody does.
+func (s *State) SetRow(k Key, r *Row) { s.rows[k] = r }
+
+// Delta is what a decision changes.
+type Delta struct {
+	Guards []Guard // their new last numbers, sorted
+	Rows   []Row   // new ones, sorted
+}
+
+// Lost says that a rival was faster: what was decided on is no longer so. The transaction is to be undone; whether the command
+// is decided again depends on the constraint's mode.
+type Lost struct {
+	Key Key
+}
+
+func (e *Lost) Error() string {
+	return "lost " + e.Key.Constraint + " in " + string(e.Key.Scope) + " to a rival"
+}

@@ -1,0 +1,2 @@
+-- A placeholder: the log's tables go here.
+SELECT 1;

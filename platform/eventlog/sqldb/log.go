@@ -1,0 +1,401 @@
+// Package sqldb is the log in a SQL database, PostgreSQL or SQLite, on bun.
+//
+// The tables are those of platform/database's first migration. What makes positions gapless and their order the order of
+// commits is one row, log_head: a transaction updates it last, and so holds it only while it commits.
+package sqldb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"slices"
+	"strings"
+	"time"
+
+	"accession/platform/database"
+	"accession/platform/event"
+	"accession/platform/eventlog"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+	"github.com/uptrace/bun/dialect"
+)
+
+// Log is a log in a SQL database. It is safe for concurrent use.
+type Log struct {
+	db       *database.DB
+	registry *event.Registry
+	patience time.Duration
+}
+
+// New is the log in db, whose migrations have run. patience bounds every wait for a lock, the log's head included.
+func New(db *database.DB, registry *event.Registry, patience time.Duration) *Log {
+	return &Log{db: db, registry: registry, patience: patience}
+}
+
+// Head implements eventlog.Reader.
+func (l *Log) Head(ctx context.Context) (eventlog.Head, error) { return HeadOf(ctx, l.db.Read) }
+
+// HeadOf reads the end of the log with db, which may be a transaction of the caller's.
+func HeadOf(ctx context.Context, db bun.IDB) (eventlog.Head, error) {
+	var h eventlog.Head
+	err := db.QueryRowContext(ctx, `SELECT log, position FROM log_head`).Scan(&h.Log, &h.Position)
+	if err != nil {
+		return h, fmt.Errorf("read log head: %w", err)
+	}
+	return h, nil
+}
+
+// page is how many events are fetched at a time.
+const page = 500
+
+// Read implements eventlog.Reader. It reads page by page, so that no connection is held while the caller works; the prefix of
+// the log is stable, so pages fit together.
+func (l *Log) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Envelope, error] {
+	return ReadWith(ctx, l.db.Read, l.registry, q)
+}
+
+// ReadWith is Read with db, which may be a transaction of the caller's.
+func ReadWith(ctx context.Context, db bun.IDB, registry *event.Registry, q eventlog.Query) iter.Seq2[event.Envelope, error] {
+	return func(yield func(event.Envelope, error) bool) {
+		left := q.Limit
+		for {
+			n := page
+			if q.Last > 0 {
+				n = q.Last
+			} else if q.Limit > 0 {
+				n = min(n, left)
+			}
+			rows, err := fetch(ctx, db, q, n)
+			if err != nil {
+				yield(event.Envelope{}, fmt.Errorf("read log: %w", err))
+				return
+			}
+			for _, r := range rows {
+				env, err := r.envelope(registry)
+				if !yield(env, err) || err != nil {
+					return
+				}
+				q.After = env.Position
+			}
+			left -= len(rows)
+			if len(rows) < n || q.Last > 0 || (q.Limit > 0 && left == 0) {
+				return
+			}
+		}
+	}
+}
+
+type eventRow struct {
+	Position   event.Position
+	ID         uuid.UUID
+	Unit       uuid.UUID
+	Stream     event.Tag
+	Version    int
+	Type       string
+	Schema     int
+	RecordedAt database.Timestamp
+	Actor      string
+	Data       []byte
+}
+
+func (r eventRow) envelope(registry *event.Registry) (event.Envelope, error) {
+	env := event.Envelope{
+		Position: r.Position, ID: r.ID, Unit: r.Unit, Stream: r.Stream, Version: r.Version, Type: r.Type, Schema: r.Schema,
+		RecordedAt: r.RecordedAt.Time(), Actor: r.Actor, Data: r.Data,
+	}
+	var err error
+	if env.Event, err = registry.Decode(r.Type, r.Schema, r.Data); err != nil {
+		return env, fmt.Errorf("read log at %d: %w", r.Position, err)
+	}
+	return env, nil
+}
+
+func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow, error) {
+	s := db.NewSelect().TableExpr("log_events AS e").
+		ColumnExpr("e.position, e.id, e.unit, e.stream, e.version, e.type, e.schema, e.recorded_at, e.actor, e.data").
+		Limit(n)
+	at := "e.position"
+	switch {
+	case !q.Tag.IsZero():
+		s = s.Join("JOIN log_tags AS t ON t.position = e.position").Where("t.tag = ?", string(q.Tag))
+		at = "t.position" // the order and the bounds of the index that leads
+	case !q.Stream.IsZero():
+		at = "e.version"
+	}
+	if !q.Stream.IsZero() {
+		s = s.Where("e.stream = ?", string(q.Stream))
+	}
+	bounds := at
+	if at == "e.version" {
+		bounds = "e.position"
+	}
+	if q.After > 0 {
+		s = s.Where(bounds+" > ?", int64(q.After))
+	}
+	if q.Until > 0 {
+		s = s.Where(bounds+" <= ?", int64(q.Until))
+	}
+	if len(q.Types) > 0 {
+		s = s.Where("e.type IN (?)", bun.In(q.Types))
+	}
+	if q.Last > 0 {
+		at += " DESC"
+	}
+	rs, err := s.OrderExpr(at).Rows(ctx)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rs.Close() }() // Err below says what went wrong
+	var rows []eventRow
+	for rs.Next() {
+		var r eventRow
+		if err := rs.Scan(&r.Position, &r.ID, &r.Unit, &r.Stream, &r.Version, &r.Type, &r.Schema, &r.RecordedAt, &r.Actor, &r.Data); err != nil {
+			return nil, err
+		}
+		rows = append(rows, r)
+	}
+	if q.Last > 0 {
+		slices.Reverse(rows)
+	}
+	return rows, rs.Err()
+}
+
+// Done implements eventlog.Reader.
+func (l *Log) Done(ctx context.Context, key string) (eventlog.Done, bool, error) {
+	found, err := done(ctx, l.db.Read, []string{key})
+	d, ok := found[key]
+	return d, ok, err
+}
+
+func done(ctx context.Context, db bun.IDB, keys []string) (map[string]eventlog.Done, error) {
+	rs, err := db.QueryContext(ctx, `SELECT key, position, events, fingerprint, answer FROM log_units WHERE key IN (?)`, bun.In(keys))
+	if err != nil {
+		return nil, fmt.Errorf("look up units: %w", err)
+	}
+	defer func() { _ = rs.Close() }()
+	found := map[string]eventlog.Done{}
+	for rs.Next() {
+		var d eventlog.Done
+		if err := rs.Scan(&d.Key, &d.Position, &d.Events, &d.Fingerprint, &d.Answer); err != nil {
+			return nil, fmt.Errorf("look up units: %w", err)
+		}
+		found[d.Key] = d
+	}
+	if err := rs.Err(); err != nil {
+		return nil, fmt.Errorf("look up units: %w", err)
+	}
+	return found, nil
+}
+
+// Begin implements eventlog.Log. On SQLite it takes the one write connection and the write lock; on PostgreSQL it takes a
+// connection and pins READ COMMITTED, whatever the database's default is.
+func (l *Log) Begin(ctx context.Context) (eventlog.Tx, error) {
+	tx, err := Begin(ctx, l.db, l.patience)
+	if err != nil {
+		return nil, err
+	}
+	return tx, nil
+}
+
+// Begin starts a transaction that need not store events: for projectors, whose rows and checkpoint move together. End it with
+// CommitPlain.
+func Begin(ctx context.Context, db *database.DB, patience time.Duration) (*Tx, error) {
+	wait, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	conn, err := db.Write.Conn(wait)
+	if err == nil {
+		begin := `BEGIN IMMEDIATE`
+		if db.Dialect == dialect.PG {
+			begin = fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = %d`, patience.Milliseconds())
+		}
+		t := &Tx{conn: conn, dialect: db.Dialect, patience: patience}
+		if _, err = conn.ExecContext(wait, begin); err == nil {
+			return t, nil
+		}
+		t.discard()
+	}
+	switch {
+	case ctx.Err() != nil:
+		return nil, ctx.Err()
+	case errors.Is(err, context.DeadlineExceeded), database.IsBusy(err):
+		return nil, fmt.Errorf("begin transaction: %w: %w", eventlog.ErrBusy, err)
+	}
+	return nil, fmt.Errorf("begin transaction: %w", err)
+}
+
+// Tx is one transaction on a pinned connection, which goes back to the pool when it is over, or is thrown away when its state
+// cannot be known.
+type Tx struct {
+	conn     bun.Conn
+	dialect  dialect.Name
+	patience time.Duration
+	over     bool
+}
+
+// DB is the transaction as bun knows it. Never commit or roll back through it.
+func (t *Tx) DB() bun.IDB { return t.conn }
+
+// Dialect is the database's.
+func (t *Tx) Dialect() dialect.Name { return t.dialect }
+
+// Done implements eventlog.Tx.
+func (t *Tx) Done(ctx context.Context, keys ...string) (map[string]eventlog.Done, error) {
+	return done(ctx, t.conn, keys)
+}
+
+// Rollback implements eventlog.Tx. It runs even when the caller's context is over: a connection must not go back to the pool
+// with a transaction open.
+func (t *Tx) Rollback() {
+	if t.over {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), t.patience)
+	defer cancel()
+	if _, err := t.conn.ExecContext(ctx, `ROLLBACK`); err != nil {
+		t.discard()
+		return
+	}
+	t.over = true
+	_ = t.conn.Close() // gives it back; there is nothing to do about a failure
+}
+
+// discard throws the connection away: the server ends whatever was open on it.
+func (t *Tx) discard() {
+	t.over = true
+	_ = t.conn.Raw(func(any) error { return errBadConn })
+	_ = t.conn.Close()
+}
+
+// CommitPlain commits a transaction that stores no events.
+func (t *Tx) CommitPlain(ctx context.Context) error {
+	return t.finish(ctx, `COMMIT`, nil)
+}
+
+// Commit implements eventlog.Tx.
+func (t *Tx) Commit(ctx context.Context, units ...eventlog.Unit) error {
+	if err := ctx.Err(); err != nil {
+		t.Rollback()
+		return err
+	}
+	// From here on the caller may leave: what has begun to be stored is stored to the end, so that nobody waits behind a
+	// cancelled commit and its outcome is known.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), t.patience+commitPatience)
+	defer cancel()
+	b := newBatch(units)
+	var err error
+	if t.dialect == dialect.PG {
+		err = t.commitPostgres(ctx, b)
+	} else {
+		err = t.commitSQLite(ctx, b)
+	}
+	return t.named(err, units)
+}
+
+// commitPatience bounds how long a COMMIT may take before its connection is given up and the outcome is in doubt.
+const commitPatience = 30 * time.Second
+
+// commitSQLite appends in four statements: the transaction has the whole database to itself anyway.
+func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
+	var last event.Position
+	err := t.conn.QueryRowContext(ctx, `UPDATE log_head SET position = position + ? RETURNING position`, b.events).Scan(&last)
+	if err != nil {
+		t.Rollback()
+		return err
+	}
+	b.place(last)
+	for _, s := range b.inserts() {
+		if _, err := t.conn.ExecContext(ctx, s.query, s.args...); err != nil {
+			t.Rollback()
+			return err
+		}
+	}
+	return t.finish(ctx, `COMMIT`, nil)
+}
+
+// commitPostgres takes the head, appends and commits in one message, so that a client which freezes cannot hold the head: the
+// server goes on to COMMIT by itself.
+func (t *Tx) commitPostgres(ctx context.Context, b batch) error {
+	s := b.postgres()
+	return t.finish(ctx, s.query+`; COMMIT`, func(last event.Position) { b.place(last) }, s.args...)
+}
+
+// finish sends a message that ends in COMMIT and gives the connection back. stored is told the position that the message
+// returns, if it returns one.
+func (t *Tx) finish(ctx context.Context, message string, stored func(event.Position), args ...any) error {
+	t.over = true
+	last, err := t.send(ctx, message, args...)
+	switch {
+	case err == nil:
+		if stored != nil {
+			stored(last)
+		}
+		_ = t.conn.Close()
+		return nil
+	case database.IsConnection(err), ctx.Err() != nil:
+		t.discard()
+		return fmt.Errorf("commit: %w: %w", eventlog.ErrInDoubt, err)
+	default: // the database answered: nothing was stored
+		t.discard()
+		return err
+	}
+}
+
+// send sends the message and reads its answers to the last, COMMIT's included: an error may come with any of them.
+func (t *Tx) send(ctx context.Context, message string, args ...any) (event.Position, error) {
+	rs, err := t.conn.QueryContext(ctx, message, args...)
+	if err != nil {
+		return 0, err
+	}
+	var last event.Position
+	for rs.Next() {
+		if err := rs.Scan(&last); err != nil {
+			return 0, errors.Join(err, rs.Close())
+		}
+	}
+	return last, errors.Join(rs.Err(), rs.Close())
+}
+
+// named turns the database's refusal into the log's words.
+func (t *Tx) named(err error, units []eventlog.Unit) error {
+	if err == nil || errors.Is(err, eventlog.ErrInDoubt) {
+		return err
+	}
+	if index, ok := database.UniqueViolation(err); ok {
+		switch {
+		case strings.Contains(index, "version"): // log_events_stream_version, or SQLite's "log_events.stream, log_events.version"
+			return &eventlog.VersionConflict{Stream: firstStream(units)}
+		case strings.Contains(index, "log_units"), strings.Contains(index, "log_events"):
+			return &eventlog.KeyTaken{Key: firstKey(units)}
+		}
+	}
+	switch {
+	case database.IsBusy(err):
+		return fmt.Errorf("append: %w: %w", eventlog.ErrBusy, err)
+	case database.IsRetryable(err):
+		return fmt.Errorf("append: %w: %w", eventlog.ErrAgain, err)
+	}
+	return fmt.Errorf("append: %w", err)
+}
+
+// firstStream and firstKey name what stood in the way if there is only one candidate; a database does not say which row it was.
+func firstStream(units []eventlog.Unit) event.Tag {
+	var s event.Tag
+	for _, u := range units {
+		for _, e := range u.Events {
+			if s != "" && e.Stream != s {
+				return ""
+			}
+			s = e.Stream
+		}
+	}
+	return s
+}
+
+func firstKey(units []eventlog.Unit) string {
+	if len(units) == 1 {
+		return units[0].Key
+	}
+	return ""
+}

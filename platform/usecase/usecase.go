@@ -1,0 +1,125 @@
+// Package usecase is what a module writes its commands against: a [Command] is executed on a [Unit] of work, in which it folds
+// the streams it decides on and records what happened. A [Runner] stores the unit, all of it or nothing, and answers with a
+// [Receipt].
+//
+// A command knows no transaction, no lock, no retry and no mode. The runner that keeps the constraints lives in
+// platform/consistency.
+package usecase
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"accession/platform/event"
+	"accession/platform/eventlog"
+)
+
+// Command is a request to change something, as a plain value.
+type Command interface {
+	// Execute validates the command, folds what it decides on and records what happens.
+	//
+	// It may run more than once for one request, each time on a fresh unit, because a rival was faster: it must not change the
+	// command, nor anything outside the unit. Ids of new things are therefore fields of the command, drawn by whoever made it.
+	Execute(ctx context.Context, u *Unit) error
+}
+
+// Request is a command on its way, with what belongs to the asking rather than to the thing asked.
+type Request struct {
+	Command Command
+	Actor   string // who asks, as they say; recorded with every event
+
+	// Key names the request, if the asker can name it: a second request with the key does nothing and is answered as the first
+	// was. A creation is named after the thing it creates (its tag). Empty: the request cannot be repeated.
+	Key string
+	// Fingerprint tells whether two requests under one key ask for the same. A second one with another fingerprint is refused.
+	Fingerprint []byte
+}
+
+// Receipt tells what a request stored.
+type Receipt struct {
+	Log      uuid.UUID
+	Position event.Position   // of its last event; 0 when it changed nothing
+	Events   []event.Envelope // as stored: numbers and ancestors are in them
+	Repeated bool             // the request was done before; this is what it stored then
+}
+
+// Runner runs commands. It is safe for concurrent use.
+type Runner interface {
+	// Run executes the request's command and stores what it recorded. An error means that nothing was stored, with one
+	// exception that says so itself: code "outcome-unknown".
+	Run(ctx context.Context, r Request) (Receipt, error)
+}
+
+// Recorded finds the first event of the type E that a receipt tells of. It panics when there is none: the caller knows what its
+// own command records.
+func Recorded[E event.Event](r Receipt) (E, event.Envelope) {
+	for _, env := range r.Events {
+		if e, ok := env.Event.(E); ok {
+			return e, env
+		}
+	}
+	var e E
+	panic(fmt.Sprintf("receipt at %d has no %T", r.Position, e))
+}
+
+// Unit is what one execution of a command reads, records and depends on. It belongs to one goroutine, and to one attempt.
+type Unit struct {
+	now     time.Time
+	log     eventlog.Reader
+	streams map[event.Tag]int // stream → the version it has in this unit's eyes, what it recorded included
+	events  []Recording
+}
+
+// Recording is one event that a unit recorded.
+type Recording struct {
+	Stream  event.Tag
+	Version int // the place in its stream that it is meant for
+	Event   event.Event
+}
+
+// NewUnit is for runners, and for tests of a single command: a unit that reads from log at the time now.
+func NewUnit(log eventlog.Reader, now time.Time) *Unit {
+	return &Unit{now: now.UTC().Truncate(time.Microsecond), log: log, streams: map[event.Tag]int{}}
+}
+
+// Now is the one time of the unit: UTC, to the microsecond.
+func (u *Unit) Now() time.Time { return u.now }
+
+// Record notes that the events happened, next in the stream. Nothing is stored until the command has returned. A stream that
+// the unit has not folded is taken to be new: storing fails if it is not.
+//
+// Numbers and ancestors that constraints stamp are not in the events yet. Events must be pointers.
+func (u *Unit) Record(stream event.Tag, events ...event.Event) {
+	for _, e := range events {
+		u.streams[stream]++
+		u.events = append(u.events, Recording{Stream: stream, Version: u.streams[stream], Event: e})
+	}
+}
+
+// Recorded is everything that was recorded so far, in order. The events are shared, not copied.
+func (u *Unit) Recorded() []Recording { return u.events }
+
+// Fold plays the stream into a state, beginning with the zero S, and gives the version that the stream is at (0: it has no
+// event). What the unit recorded itself is played too. A unit that then records to the stream is stored only if nobody else
+// has written to it.
+func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, event.Event)) (S, int, error) {
+	var s S
+	version := 0
+	for env, err := range u.log.Read(ctx, eventlog.Query{Stream: stream}) {
+		if err != nil {
+			return s, 0, fmt.Errorf("fold stream %s: %w", stream, err)
+		}
+		play(&s, env.Event)
+		version = env.Version
+	}
+	own := 0
+	for _, r := range u.events {
+		if r.Stream == stream {
+			play(&s, r.Event)
+			own++
+		}
+	}
+	u.streams[stream] = version + own
+	return s, version + own, nil
+}
