@@ -38,7 +38,6 @@ type Request struct {
 
 // Receipt tells what a request stored.
 type Receipt struct {
-	Log      uuid.UUID
 	Position event.Position   // of its last event; 0 when it changed nothing
 	Events   []event.Envelope // as stored: numbers and ancestors are in them
 	Repeated bool             // the request was done before; this is what it stored then

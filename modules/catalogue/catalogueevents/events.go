@@ -1,0 +1,34 @@
+// Package catalogueevents holds the facts of the catalogue context, its books, and their ids. It is pure data: any module may
+// import it.
+package catalogueevents
+
+import (
+	"accession/modules/library/libraryevents"
+	"accession/platform/event"
+)
+
+type book struct{}
+
+func (book) Kind() string { return "book" }
+
+// BookID names a book.
+type BookID = event.ID[book]
+
+// BookAdded: a category has a new book. Its number is unique and consecutive in the category; 0, and absent from the JSON,
+// while it is still to be assigned. Library is the category's, stamped when the event is stored.
+type BookAdded struct {
+	Book     BookID                   `json:"book_id"`
+	Category libraryevents.CategoryID `json:"category_id"`
+	Library  libraryevents.LibraryID  `json:"library_id"`
+	Number   int                      `json:"number,omitempty"`
+	Title    string                   `json:"title"`
+	Authors  []string                 `json:"authors"`
+}
+
+// EventType implements event.Event.
+func (*BookAdded) EventType() string { return "catalogue.book_added" }
+
+// Tags implements event.Event.
+func (e *BookAdded) Tags() []event.Tag {
+	return []event.Tag{e.Book.Tag(), e.Category.Tag(), e.Library.Tag()}
+}

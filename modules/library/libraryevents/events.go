@@ -1,0 +1,48 @@
+// Package libraryevents holds the facts of the library context, its libraries and their categories, and their ids. It is pure
+// data: any module may import it.
+package libraryevents
+
+import "accession/platform/event"
+
+type library struct{}
+
+func (library) Kind() string { return "library" }
+
+type category struct{}
+
+func (category) Kind() string { return "category" }
+
+// LibraryID names a library.
+type LibraryID = event.ID[library]
+
+// CategoryID names a category.
+type CategoryID = event.ID[category]
+
+// LibraryOpened: a library begins, empty.
+type LibraryOpened struct {
+	Library LibraryID `json:"library_id"`
+	Name    string    `json:"name"`
+}
+
+// EventType implements event.Event.
+func (*LibraryOpened) EventType() string { return "library.library_opened" }
+
+// Tags implements event.Event.
+func (e *LibraryOpened) Tags() []event.Tag { return []event.Tag{e.Library.Tag()} }
+
+// CategoryCreated: a library has a new category. Its number is unique and consecutive in the library; 0, and absent from the
+// JSON, while it is still to be assigned.
+type CategoryCreated struct {
+	Category CategoryID `json:"category_id"`
+	Library  LibraryID  `json:"library_id"`
+	Number   int        `json:"number,omitempty"`
+	Name     string     `json:"name"`
+}
+
+// EventType implements event.Event.
+func (*CategoryCreated) EventType() string { return "library.category_created" }
+
+// Tags implements event.Event.
+func (e *CategoryCreated) Tags() []event.Tag {
+	return []event.Tag{e.Category.Tag(), e.Library.Tag()}
+}
