@@ -62,9 +62,9 @@ func IsRetryable(err error) bool {
 		pq.As(err, pqerror.TRSerializationFailure, pqerror.TRDeadlockDetected) != nil
 }
 
-// IsConnection reports whether err is a connection that was lost or could not be made. If it comes from COMMIT, nobody knows
-// whether the transaction happened; from any other statement of a transaction, nothing was done. A context that ends during
-// COMMIT leaves the same doubt and is not reported here: commit under [context.WithoutCancel].
+// IsConnection reports whether err is a connection that was lost or could not be made. If it comes from COMMIT, or from a
+// statement outside a transaction, nobody knows whether it was done; from any other statement of a transaction, nothing was.
+// A context that ends during COMMIT leaves the same doubt and is not reported here: commit under [context.WithoutCancel].
 func IsConnection(err error) bool {
 	if _, ok := errors.AsType[*net.OpError](err); ok {
 		return true
@@ -82,7 +82,7 @@ func IsConnection(err error) bool {
 	case pqerror.AdminShutdown, pqerror.CrashShutdown, pqerror.CannotConnectNow, pqerror.IdleInTransactionSessionTimeout:
 		return true
 	}
-	return e.Code.Class() == pqerror.ClassConnectionException
+	return strings.HasPrefix(string(e.Code), string(pqerror.ClassConnectionException))
 }
 
 // sqliteCode is SQLite's extended result code, or 0 if err has none.

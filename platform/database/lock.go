@@ -36,7 +36,7 @@ func lockFile(path string) (release func() error, _ error) {
 				_ = os.WriteFile(name, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o644) // only for the message of inUse
 				return func() error {
 					// While the lock is held, so that nobody else's file is removed.
-					return errors.Join(os.Remove(name), l.Unlock())
+					return errors.Join(ignoreMissing(os.Remove(name)), l.Unlock())
 				}, nil
 			}
 		}

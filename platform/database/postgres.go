@@ -50,7 +50,8 @@ func openPostgres(ctx context.Context, cfg Config, u *url.URL) (*DB, error) {
 	}
 
 	if err := db.Write.PingContext(ctx); err != nil {
-		return nil, errors.Join(postgresProblem(server, err), db.Close())
+		_ = db.Close()
+		return nil, postgresProblem(server, err)
 	}
 	return db, nil
 }
@@ -90,8 +91,6 @@ func postgresConfig(cfg Config, u *url.URL) (pq.Config, error) {
 		"idle_in_transaction_session_timeout": strconv.FormatInt(milliseconds(cfg.IdleInTransactionTimeout, 0), 10),
 	})
 	server.Runtime = runtime
-	server.TZ = "" // it is the timezone, under another name
-
 	orDefault(&server.ApplicationName, "accession")
 	orDefault(&server.ConnectTimeout, 10*time.Second)
 	if server.SSLMode == "" {

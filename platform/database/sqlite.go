@@ -35,7 +35,8 @@ func openMemory(ctx context.Context, cfg Config) (*DB, error) {
 	cfg.Synchronous = "OFF" // what is gone at the end anyway need not survive a power cut
 	db, err := openSQLite(ctx, cfg, filepath.Join(dir, "memory.db"))
 	if err != nil {
-		return nil, errors.Join(err, os.RemoveAll(dir))
+		_ = os.RemoveAll(dir)
+		return nil, err
 	}
 	db.location = "memory (gone when the process ends)"
 	unlock := db.close
@@ -77,7 +78,8 @@ func openSQLite(ctx context.Context, cfg Config, path string) (_ *DB, err error)
 	}))), dialect)
 
 	if err := probeWriter(ctx, db); err != nil {
-		return nil, errors.Join(sqliteProblem(path, err), db.Close())
+		_ = db.Close()
+		return nil, sqliteProblem(path, err)
 	}
 	return db, nil
 }
@@ -113,7 +115,8 @@ func openSQLiteReadOnly(ctx context.Context, cfg Config, path string) (*DB, erro
 
 	var n int
 	if err := db.Read.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema").Scan(&n); err != nil {
-		return nil, errors.Join(sqliteProblem(path, err), db.Close())
+		_ = db.Close()
+		return nil, sqliteProblem(path, err)
 	}
 	return db, nil
 }
