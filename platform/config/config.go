@@ -36,7 +36,8 @@ type Config struct {
 type Database struct {
 	// URL is sqlite:PATH, sqlite::memory: or postgres://…
 	URL string `koanf:"url"`
-	// MaxOpen is how many connections to PostgreSQL this process may hold at once. SQLite has one writer whatever it says.
+	// MaxOpen is how many connections to PostgreSQL this process may hold at once, for writing and for reading together. SQLite
+	// has one writer whatever it says.
 	MaxOpen int `koanf:"max_open"`
 	// StatementTimeout is how long PostgreSQL lets one statement run; 0 lets it run for ever.
 	StatementTimeout time.Duration `koanf:"statement_timeout"`
@@ -113,9 +114,9 @@ func Default() Config {
 	return Config{
 		Database: Database{
 			URL:                      "sqlite:accession.db",
-			MaxOpen:                  16,
+			MaxOpen:                  24,
 			StatementTimeout:         30 * time.Second,
-			IdleInTransactionTimeout: 10 * time.Second,
+			IdleInTransactionTimeout: time.Minute,
 		},
 		HTTP: HTTP{
 			Addr:            "127.0.0.1:8080",

@@ -292,7 +292,7 @@ log: {format: 1}
 `,
 			want: []string{
 				`my.yaml:2: database.idle_in_transaction_timeout: "-1s" is not a duration from 0s to 24h, such as 2ms, 5s or 1m30s`,
-				`my.yaml:2: database.max_open: 0 is not a whole number from 1 to 1000`,
+				`my.yaml:2: database.max_open: 0 is not a whole number from 2 to 1000`,
 				`my.yaml:2: database.statement_timeout: 5 is not a duration from 0s to 24h, such as 2ms, 5s or 1m30s`,
 				`my.yaml:2: database.url: "sqlite:" is not one of sqlite:PATH, sqlite::memory: or postgres://…`,
 				`my.yaml:3: http.addr: 2001-01-01 00:00:00 +0000 UTC is not host:port, such as 127.0.0.1:8080, :8080 or [::1]:0`,
@@ -484,6 +484,25 @@ func FuzzLoad(f *testing.F) {
 		}
 		if diff := cmp.Diff(got, again, cmpopts.EquateEmpty()); diff != "" {
 			t.Errorf("settings do not give the same configuration again (-first +again):\n%s", diff)
+		}
+	})
+}
+
+// FuzzMask proves that a password between user and host is never shown, whatever the three are.
+func FuzzMask(f *testing.F) {
+	f.Add("u", "s3cret", "h:5432/db?sslmode=disable")
+	f.Add("", "p@ss:w/rd?#", "h?password=x")
+	f.Fuzz(func(t *testing.T, user, password, host string) {
+		if strings.Contains(host, "@") || len(password) < 4 {
+			t.Skip()
+		}
+		const mark = "\x00secret\x00" // so that it cannot be part of user or host by chance
+		if strings.Contains(user+host, mark) {
+			t.Skip()
+		}
+		url := "postgres://" + user + ":" + mark + password + "@" + host
+		if strings.Contains(mask(url), mark) {
+			t.Errorf("mask(%q) = %q", url, mask(url))
 		}
 	})
 }

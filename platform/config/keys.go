@@ -36,7 +36,7 @@ var modes = []string{"reject", "retry", "lock", "queue", "eventual", "adaptive"}
 func table(constraints map[string][]string) []key {
 	keys := []key{
 		{"database.url", "--database", databaseURL},
-		{"database.max_open", "", count(1, 1000)},
+		{"database.max_open", "", count(2, 1000)},
 		{"database.statement_timeout", "", duration(0, longest)},
 		{"database.idle_in_transaction_timeout", "", duration(0, longest)},
 		{"http.addr", "--addr", address},
@@ -156,7 +156,7 @@ func databaseURL(raw any) (any, error) {
 	s, _ := raw.(string)
 	switch scheme, rest, _ := strings.Cut(s, ":"); scheme {
 	case "sqlite":
-		if rest != "" && !strings.ContainsFunc(rest, unicode.IsControl) {
+		if rest != "" && !strings.HasPrefix(rest, "//") && !strings.ContainsFunc(rest, unicode.IsControl) {
 			return s, nil
 		}
 	case "postgres", "postgresql":

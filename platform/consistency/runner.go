@@ -96,7 +96,7 @@ func NewRunner(c Config) *Runner {
 
 type noMeter struct{}
 
-func (noMeter) Attempt(string, Mode, Outcome)       {}
+func (noMeter) Attempt(string, Mode, Outcome)      {}
 func (noMeter) Waited(string, Mode, time.Duration) {}
 
 // Refusals of the runner itself.

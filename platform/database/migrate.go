@@ -117,6 +117,9 @@ func load(d Dialect, fsys fs.FS) (*migrations, error) {
 	if err := set.Discover(fsys); err != nil {
 		return nil, fmt.Errorf("load migrations: %w", err)
 	}
+	if len(set.Sorted()) != len(set.names) { // bun looks into directories, too
+		return nil, errors.New("load migrations: there are some in a directory below")
+	}
 	return set, nil
 }
 
@@ -221,7 +224,7 @@ func (set *migrations) run(ctx context.Context, db *bun.DB) error {
 }
 
 // alone calls f while nobody else migrates the database, with what to migrate it through.
-func alone(ctx context.Context, db *DB, f func(*bun.DB) error) (err error) {
+func alone(ctx context.Context, db *DB, f func(*bun.DB) error) error {
 	if db.Dialect == SQLite {
 		db.migrating.Lock() // the other processes are kept out by the lock on the file
 		defer db.migrating.Unlock()
@@ -231,7 +234,7 @@ func alone(ctx context.Context, db *DB, f func(*bun.DB) error) (err error) {
 	if err != nil {
 		return fmt.Errorf("open session: %w", err)
 	}
-	defer func() { err = errors.Join(err, session.Close()) }() // and so the lock ends, as it does if we are killed
+	defer session.Close() // and so the lock ends, as it does if we are killed
 
 	if _, err := session.ExecContext(ctx, "SELECT pg_advisory_lock(?)", migrationLock); err != nil {
 		return fmt.Errorf("wait for other migrations: %w", err)

@@ -55,20 +55,25 @@ func (id ID[K]) String() string { return uuid.UUID(id).String() }
 // IsZero reports whether id names nothing.
 func (id ID[K]) IsZero() bool { return id == ID[K]{} }
 
-// Tag is the tag of the thing, which is also the name of its stream and its scope.
+// Tag is the tag of the thing, which is also the name of its stream and its scope. The zero ID's is the zero Tag.
 func (id ID[K]) Tag() Tag {
+	if id.IsZero() {
+		return ""
+	}
 	var k K
 	return NewTag(k.Kind(), id.String())
 }
 
-// IDFrom reads the id back from a tag of its kind; the zero ID from any other.
-func IDFrom[K Thing](t Tag) ID[K] {
+// TakeFrom sets id to the one of its kind among the tags; to the zero ID when there is none.
+func (id *ID[K]) TakeFrom(tags []Tag) {
 	var k K
-	if t.Kind() != k.Kind() {
-		return ID[K]{}
+	*id = ID[K]{}
+	for _, t := range tags {
+		if t.Kind() == k.Kind() {
+			*id, _ = ParseID[K](t.ID()) // a tag of ours is well formed; anything else is no thing
+			return
+		}
 	}
-	id, _ := ParseID[K](t.ID())
-	return id
 }
 
 // MarshalText writes the canonical form.

@@ -8,8 +8,8 @@
 //  3. All or nothing. [Tx.Commit] stores every event of every unit, their unit rows and whatever else was done in the
 //     transaction, or none of it. A transaction that is rolled back, or whose Commit fails, leaves no event, no unit row and no
 //     used-up position.
-//  4. Streams have versions. An event is stored as version v of its stream only if the stream then ends at v-1; else the whole
-//     transaction fails with a [*VersionConflict], and nothing is stored.
+//  4. Streams have versions. A stream has one event of each version; one that is there already fails the whole transaction with
+//     a [*VersionConflict], and nothing is stored. So of two writers who have both seen version v, one stores v+1.
 //  5. A key is used once. Committing a unit whose key is there already fails with a [*KeyTaken], and nothing is stored.
 //  6. Bytes are kept. An event is handed out with exactly the bytes that were stored; callers may keep and change what they
 //     were handed.
@@ -148,4 +148,19 @@ func Collect(seq iter.Seq2[event.Envelope, error]) ([]event.Envelope, error) {
 		got = append(got, e)
 	}
 	return got, nil
+}
+
+// Fold plays the stream into a state, beginning with the zero S, and gives the version that the stream is at; 0 when it has no
+// event.
+func Fold[S any](ctx context.Context, r Reader, stream event.Tag, play func(*S, event.Event)) (S, int, error) {
+	var s S
+	version := 0
+	for env, err := range r.Read(ctx, Query{Stream: stream}) {
+		if err != nil {
+			return s, 0, fmt.Errorf("fold stream %s: %w", stream, err)
+		}
+		play(&s, env.Event)
+		version = env.Version
+	}
+	return s, version, nil
 }

@@ -167,6 +167,23 @@ func Under(prefix string, err error) error {
 	return &c
 }
 
+// Join makes one error of several: the first that is more than wrong fields, else one with the fields of all. Nil errors do
+// not count; nil when none is left.
+func Join(errs ...error) error {
+	var all Fields
+	for _, err := range errs {
+		if err == nil {
+			continue
+		}
+		e := Of(err)
+		if e.Kind != Invalid {
+			return err
+		}
+		all = append(all, e.Fields...)
+	}
+	return all.Err()
+}
+
 // Err is nil when nothing was noted, else one Invalid error.
 func (f Fields) Err() error {
 	if len(f) == 0 {

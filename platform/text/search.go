@@ -4,7 +4,6 @@ import (
 	"slices"
 	"strings"
 	"unicode"
-	"unicode/utf8"
 
 	"golang.org/x/text/unicode/norm"
 )
@@ -23,7 +22,7 @@ func FoldAccents(s string) string {
 			return -1
 		}
 		return r
-	}, norm.NFKD.String(s))
+	}, norm.NFKD.String(valid(s)))
 	s = spelledOut.Replace(foldCase(s))
 	return Squeeze(norm.NFC.String(s))
 }
@@ -70,9 +69,7 @@ func Words(s string) []string {
 	var words []string
 	seen := make(map[string]bool)
 	add := func(w string) {
-		if utf8.RuneCountInString(w) > maxWord {
-			w = string([]rune(w)[:maxWord])
-		}
+		w = cut(w)
 		if w != "" && !seen[w] {
 			seen[w] = true
 			words = append(words, w)
@@ -82,18 +79,16 @@ func Words(s string) []string {
 		parts := strings.FieldsFunc(run, isApostrophe)
 		spaced := true
 		for _, part := range parts {
-			for _, piece := range split(part) {
-				if !piece.unspaced {
-					add(piece.text)
-					continue
+			for part != "" {
+				n := spacedPrefix(part)
+				add(part[:n])
+				part = part[n:]
+				n = unspacedPrefix(part)
+				spaced = spaced && n == 0
+				for _, w := range pairs(part[:n]) {
+					add(w)
 				}
-				spaced = false
-				for i, unit := range piece.units {
-					if i+1 < len(piece.units) {
-						unit += piece.units[i+1]
-					}
-					add(unit)
-				}
+				part = part[n:]
 			}
 		}
 		if len(parts) > 1 && spaced {
@@ -101,6 +96,17 @@ func Words(s string) []string {
 		}
 	}
 	return words
+}
+
+// cut is the first maxWord characters of w.
+func cut(w string) string {
+	n := 0
+	for i := range w {
+		if n++; n > maxWord {
+			return w[:i]
+		}
+	}
+	return w
 }
 
 // inWord reports whether r is part of a word.
@@ -113,34 +119,45 @@ func isApostrophe(r rune) bool {
 	return slices.Contains([]rune{'\'', 0x2018, 0x2019, 0x02BB, 0x02BC}, r)
 }
 
-// piece is a part of a word in one way of writing.
-type piece struct {
-	text     string
-	unspaced bool
-	units    []string // when unspaced: each letter with the marks on it
+// isUnspaced reports whether r is a letter of a language that has no spaces between words.
+func isUnspaced(r rune) bool {
+	return unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo, unicode.Thai, unicode.Lao, unicode.Khmer,
+		unicode.Myanmar) && !unicode.IsMark(r) || r == 'ー' // the long vowel mark belongs to no script
 }
 
-// split cuts a word where spaced and unspaced writing meet, as in "javascript入門".
-func split(word string) []piece {
-	var pieces []piece
-	for _, r := range word {
-		unspaced := unicode.In(r, unicode.Han, unicode.Hiragana, unicode.Katakana, unicode.Bopomofo, unicode.Thai, unicode.Lao,
-			unicode.Khmer, unicode.Myanmar) || r == 'ー' // the long vowel mark belongs to no script
-		last := len(pieces) - 1
-		onto := unicode.IsMark(r) && last >= 0 // a mark goes with the letter before it
-		if !onto && (last < 0 || pieces[last].unspaced != unspaced) {
-			pieces = append(pieces, piece{unspaced: unspaced})
-			last++
-		}
-		p := &pieces[last]
-		p.text += string(r)
-		if p.unspaced {
-			if onto {
-				p.units[len(p.units)-1] += string(r)
-			} else {
-				p.units = append(p.units, string(r))
-			}
+// spacedPrefix is the length of the part of word before the first letter of unspaced writing.
+func spacedPrefix(word string) int {
+	if i := strings.IndexFunc(word, isUnspaced); i >= 0 {
+		return i
+	}
+	return len(word)
+}
+
+// unspacedPrefix is the length of the letters of unspaced writing, with their marks, that word begins with.
+func unspacedPrefix(word string) int {
+	for i, r := range word {
+		if !isUnspaced(r) && (i == 0 || !unicode.IsMark(r)) {
+			return i
 		}
 	}
-	return pieces
+	return len(word)
+}
+
+// pairs are each letter of s, with the marks on it, together with the next one; the last one stands alone.
+func pairs(s string) []string {
+	var starts []int
+	for i, r := range s {
+		if !unicode.IsMark(r) {
+			starts = append(starts, i)
+		}
+	}
+	all := make([]string, len(starts))
+	for i, from := range starts {
+		to := len(s)
+		if i+2 < len(starts) {
+			to = starts[i+2]
+		}
+		all[i] = s[from:to]
+	}
+	return all
 }

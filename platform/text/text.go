@@ -100,8 +100,11 @@ func Squeeze(s string) string { return strings.Join(strings.Fields(s), " ") }
 // "ss"), kept in NFC, then [Squeeze]. It does not depend on a language. Store the key only where it can be made again: a
 // later version of Unicode knows the cases of more letters.
 func Fold(s string) string {
-	return Squeeze(norm.NFC.String(foldCase(norm.NFD.String(s))))
+	return Squeeze(norm.NFC.String(foldCase(norm.NFD.String(valid(s)))))
 }
+
+// valid puts U+FFFD for what is not UTF-8: norm leaves some of the text after such bytes as it is.
+func valid(s string) string { return strings.ToValidUTF8(s, "\uFFFD") }
 
 // foldCase folds case fully, as CaseFolding.txt of the Unicode Character Database says (statuses C and F).
 func foldCase(s string) string {

@@ -8,6 +8,8 @@ package usecase
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
 	"time"
 
@@ -103,14 +105,9 @@ func (u *Unit) Recorded() []Recording { return u.events }
 // event). What the unit recorded itself is played too. A unit that then records to the stream is stored only if nobody else
 // has written to it.
 func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, event.Event)) (S, int, error) {
-	var s S
-	version := 0
-	for env, err := range u.log.Read(ctx, eventlog.Query{Stream: stream}) {
-		if err != nil {
-			return s, 0, fmt.Errorf("fold stream %s: %w", stream, err)
-		}
-		play(&s, env.Event)
-		version = env.Version
+	s, version, err := eventlog.Fold(ctx, u.log, stream, play)
+	if err != nil {
+		return s, 0, err
 	}
 	own := 0
 	for _, r := range u.events {
@@ -121,4 +118,15 @@ func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, e
 	}
 	u.streams[stream] = version + own
 	return s, version + own, nil
+}
+
+// Fingerprint tells contents apart: equal JSON, equal fingerprint (SHA-256). Content that cannot be JSON is a mistake in the
+// program, and panics.
+func Fingerprint(content ...any) []byte {
+	b, err := json.Marshal(content)
+	if err != nil {
+		panic(fmt.Sprintf("fingerprint: %v", err))
+	}
+	sum := sha256.Sum256(b)
+	return sum[:]
 }

@@ -32,3 +32,16 @@ func (*BookAdded) EventType() string { return "catalogue.book_added" }
 func (e *BookAdded) Tags() []event.Tag {
 	return []event.Tag{e.Book.Tag(), e.Category.Tag(), e.Library.Tag()}
 }
+
+// Place is where a book stands: its category, and its number there; 0 while it has none.
+type Place struct {
+	Category libraryevents.CategoryID
+	Number   int
+}
+
+// PlayPlace folds a book's stream to where it stands at present.
+func PlayPlace(p *Place, e event.Event) {
+	if e, ok := e.(*BookAdded); ok {
+		*p = Place{e.Category, e.Number}
+	}
+}

@@ -181,12 +181,12 @@ func decode(data []byte) ([]byte, error) {
 		}
 	}
 	data = bytes.TrimPrefix(data, []byte("\ufeff"))
-	if last := max(0, len(data)-utf8.UTFMax); len(data) > 0 {
-		for last < len(data)-1 && !(utf8.RuneStart(data[last]) && !utf8.FullRune(data[last:])) {
-			last++
-		}
-		if !utf8.FullRune(data[last:]) && last > 0 && data[last-1] != '\n' { // cut off inside a character of the last row
-			data = data[:last]
+	for n := 1; n < utf8.UTFMax && n <= len(data); n++ {
+		if tail := data[len(data)-n:]; utf8.RuneStart(tail[0]) {
+			if !utf8.FullRune(tail) { // the file was cut off inside a character
+				data = append(data[:len(data)-n], "\uFFFD"...)
+			}
+			break
 		}
 	}
 	if i := firstInvalid(data); i >= 0 {
@@ -227,13 +227,9 @@ func broken(err error) error {
 	if !errors.As(err, &at) {
 		return fmt.Errorf("read catalogue: %w", err)
 	}
-	where := fmt.Sprintf("column %d", at.Column)
-	if at.Line != at.StartLine {
-		where = fmt.Sprintf("line %d, column %d", at.Line, at.Column)
-	}
-	return invalid(at.StartLine, "a quotation mark is missing or one too many in the row that begins here (noticed at %s). "+
+	return invalid(at.StartLine, "a quotation mark is missing or one too many in the row that begins here (noticed at byte %d of line %d). "+
 		"A text with commas, line breaks or quotation marks stands in quotation marks, and those inside it are doubled; mend the row and import again.",
-		where)
+		at.Column, at.Line)
 }
 
 func invalid(line int, format string, args ...any) error {

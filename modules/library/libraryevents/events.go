@@ -46,3 +46,10 @@ func (*CategoryCreated) EventType() string { return "library.category_created" }
 func (e *CategoryCreated) Tags() []event.Tag {
 	return []event.Tag{e.Category.Tag(), e.Library.Tag()}
 }
+
+// PlayNumber folds a category's stream to its present number; 0 while it has none.
+func PlayNumber(n *int, e event.Event) {
+	if e, ok := e.(*CategoryCreated); ok {
+		*n = e.Number
+	}
+}

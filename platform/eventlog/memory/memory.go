@@ -204,7 +204,7 @@ func (t *Tx) check(units []eventlog.Unit) error {
 			if !seen {
 				at = t.log.versions[e.Stream]
 			}
-			if e.Version != at+1 {
+			if e.Version <= at {
 				return &eventlog.VersionConflict{Stream: e.Stream}
 			}
 			versions[e.Stream] = e.Version

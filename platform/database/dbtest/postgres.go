@@ -1,0 +1,298 @@
+package dbtest
+
+import (
+	"bufio"
+	"database/sql"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"os/user"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+
+	"github.com/gofrs/flock"
+	"github.com/google/uuid"
+	"github.com/lib/pq"
+
+	"accession/platform/database"
+)
+
+// server is the PostgreSQL server of this test binary.
+type server struct {
+	url    *url.URL
+	admin  *sql.DB
+	prefix string // of the names of its databases
+	count  atomic.Int64
+
+	// template is the name of the migrated database that others are copies of.
+	template func() (string, error)
+	stop     func() error
+}
+
+var errNoPostgres = errors.New("there is no PostgreSQL here: neither ACCESSION_TEST_POSTGRES_URL nor initdb and postgres " +
+	"(pg_config --bindir, PATH, /usr/lib/postgresql/*/bin)")
+
+var (
+	started       atomic.Pointer[server]
+	startPostgres = sync.OnceValues(func() (*server, error) {
+		s, err := newServer()
+		started.Store(s)
+		return s, err
+	})
+)
+
+func postgres(t testing.TB) *server {
+	t.Helper()
+	if !mainCalled {
+		t.Fatal("a package that tests with PostgreSQL needs func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }")
+	}
+	s, err := startPostgres()
+	switch {
+	case errors.Is(err, errNoPostgres) && os.Getenv("CI") != "true":
+		t.Skip("NOT TESTED WITH POSTGRESQL: ", err)
+	case err != nil:
+		t.Fatal(err)
+	}
+	return s
+}
+
+func stopPostgres() {
+	if s := started.Load(); s != nil {
+		if err := s.stop(); err != nil {
+			fmt.Fprintln(os.Stderr, "stop PostgreSQL:", err)
+		}
+	}
+}
+
+func newServer() (*server, error) {
+	s := &server{
+		prefix: "accession_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "_",
+		stop:   func() error { return nil },
+	}
+	if given := os.Getenv("ACCESSION_TEST_POSTGRES_URL"); given != "" {
+		u, err := url.Parse(given)
+		if err != nil {
+			return nil, errors.New("ACCESSION_TEST_POSTGRES_URL is not a URL")
+		}
+		s.url = u
+	} else if err := s.startPrivate(); err != nil {
+		return nil, err
+	}
+
+	c, err := pq.NewConnector(s.url.String())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), s.stop())
+	}
+	s.admin = sql.OpenDB(c)
+	s.admin.SetMaxOpenConns(4)
+
+	template := s.prefix + "template"
+	s.template = sync.OnceValues(func() (string, error) {
+		if _, err := s.admin.Exec("CREATE DATABASE " + pq.QuoteIdentifier(template) + " TEMPLATE template0"); err != nil {
+			return "", err
+		}
+		return template, migrated(database.Config{URL: s.urlOf(template)})
+	})
+	stop := s.stop
+	s.stop = func() error {
+		// IF EXISTS: perhaps no test wanted it. A private server takes everything with it, but ours is quicker told so.
+		_, err := s.admin.Exec("DROP DATABASE IF EXISTS " + pq.QuoteIdentifier(template) + " WITH (FORCE)")
+		return errors.Join(err, s.admin.Close(), stop())
+	}
+	return s, nil
+}
+
+// newDatabase makes a copy of template that lives as long as the test, and gives its URL.
+func (s *server) newDatabase(t testing.TB, template string) string {
+	t.Helper()
+	name := s.prefix + strconv.FormatInt(s.count.Add(1), 10)
+	if _, err := s.admin.ExecContext(t.Context(), "CREATE DATABASE "+pq.QuoteIdentifier(name)+" TEMPLATE "+pq.QuoteIdentifier(template)); err != nil {
+		t.Fatalf("create database: %v", err)
+	}
+	t.Cleanup(func() {
+		if _, err := s.admin.Exec("DROP DATABASE " + pq.QuoteIdentifier(name) + " WITH (FORCE)"); err != nil {
+			t.Errorf("drop database: %v", err)
+		}
+	})
+	return s.urlOf(name)
+}
+
+func (s *server) urlOf(name string) string {
+	u := *s.url
+	u.Path = "/" + name
+	return u.String()
+}
+
+// startPrivate starts a server in a directory of its own, which it can be reached in through a socket.
+func (s *server) startPrivate() (err error) {
+	bin, err := binaries()
+	if err != nil {
+		return err
+	}
+	dir, remove, err := privateDir()
+	if err != nil {
+		return fmt.Errorf("make directory for PostgreSQL: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(fmt.Errorf("start private PostgreSQL: %w", err), remove())
+		}
+	}()
+	attr, err := asOther(dir)
+	if err != nil {
+		return err
+	}
+	data := filepath.Join(dir, "data")
+	command := func(program string, args ...string) *exec.Cmd {
+		cmd := exec.Command(filepath.Join(bin, program), args...)
+		cmd.Dir = dir
+		cmd.SysProcAttr = attr
+		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") }), "LC_ALL=C")
+		return cmd
+	}
+	if out, err := command("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale",
+		"--no-sync", "--no-instructions").CombinedOutput(); err != nil {
+		return fmt.Errorf("initdb: %w\n%s", err, out)
+	}
+	// Trust everybody who can reach the socket, but for the roles of tests about passwords. The file is there already, and
+	// stays its owner's.
+	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all +needs_password scram-sha-256\nlocal all all trust\n"), 0o600); err != nil {
+		return err
+	}
+
+	cmd := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "max_connections=300",
+		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "logging_collector=off",
+		"-c", "shared_buffers=32MB", "-c", "max_wal_size=4GB")
+	log, err := cmd.StderrPipe()
+	if err != nil {
+		return err
+	}
+	exited := make(chan error, 1)
+	ready := make(chan error, 1)
+	go func() {
+		// The kernel ends the server when the thread that started it ends (see asOther): keep that thread.
+		runtime.LockOSThread()
+		if err := cmd.Start(); err != nil {
+			ready <- err
+			return
+		}
+		watch(bufio.NewScanner(log), ready)
+		exited <- cmd.Wait()
+	}()
+	if err := <-ready; err != nil {
+		return err
+	}
+	s.url = &url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres", RawQuery: url.Values{"host": {dir}}.Encode()}
+	s.stop = func() error {
+		if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil { // at once: nothing here will be needed again
+			_ = cmd.Process.Kill()
+		}
+		<-exited
+		return remove()
+	}
+	return nil
+}
+
+// watch reads the log of the server, so that it never waits for us, and tells ready once: when the server is, or when it
+// ended before, with what it said.
+func watch(log *bufio.Scanner, ready chan<- error) {
+	var said []string
+	for log.Scan() {
+		if ready == nil {
+			continue
+		}
+		said = append(said, log.Text())
+		if strings.Contains(log.Text(), "ready to accept connections") {
+			ready <- nil
+			ready = nil
+		}
+	}
+	if ready != nil {
+		ready <- fmt.Errorf("postgres ended:\n%s", strings.Join(said, "\n"))
+	}
+}
+
+// binaries is the directory of initdb and postgres.
+func binaries() (string, error) {
+	var dirs []string
+	if out, err := exec.Command("pg_config", "--bindir").Output(); err == nil {
+		dirs = append(dirs, strings.TrimSpace(string(out)))
+	}
+	dirs = append(dirs, filepath.SplitList(os.Getenv("PATH"))...)
+	debian, _ := filepath.Glob("/usr/lib/postgresql/*/bin")
+	slices.SortFunc(debian, func(a, b string) int { return version(b) - version(a) })
+	dirs = append(dirs, debian...)
+	for _, dir := range dirs {
+		if _, err := exec.LookPath(filepath.Join(dir, "initdb")); err != nil {
+			continue
+		}
+		if _, err := exec.LookPath(filepath.Join(dir, "postgres")); err == nil {
+			return dir, nil
+		}
+	}
+	return "", errNoPostgres
+}
+
+// version is the 15 of /usr/lib/postgresql/15/bin.
+func version(dir string) int {
+	v, _ := strconv.Atoi(filepath.Base(filepath.Dir(dir)))
+	return v
+}
+
+// privateDir makes a directory for a server, with a lock beside it for as long as this process lives, and removes the
+// directories of processes that live no more.
+func privateDir() (dir string, remove func() error, _ error) {
+	const pattern = "accession-postgres-"
+	temp := os.TempDir()
+	if len(temp) > 60 {
+		temp = "/tmp" // the path of a socket has room for some hundred bytes
+	}
+	left, _ := filepath.Glob(filepath.Join(temp, pattern+"*.lock"))
+	for _, name := range left {
+		l := flock.New(name)
+		if ok, err := l.TryLock(); err == nil && ok {
+			_ = os.RemoveAll(strings.TrimSuffix(name, ".lock"))
+			_ = os.Remove(name)
+			_ = l.Unlock()
+		}
+	}
+	for {
+		dir := filepath.Join(temp, pattern+uuid.NewString()[:8])
+		l := flock.New(dir + ".lock")
+		switch ok, err := l.TryLock(); {
+		case err != nil:
+			return "", nil, err
+		case !ok: // somebody is sweeping
+			continue
+		}
+		remove := func() error { return errors.Join(os.RemoveAll(dir), os.Remove(dir+".lock"), l.Unlock()) }
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			return "", nil, errors.Join(err, remove())
+		}
+		return dir, remove, nil
+	}
+}
+
+// otherUser is somebody to run the server as, because PostgreSQL refuses to run as root.
+func otherUser() (uid, gid int, err error) {
+	for _, name := range []string{"postgres", "nobody"} {
+		u, lookup := user.Lookup(name)
+		if lookup != nil {
+			err = lookup
+			continue
+		}
+		uid, err1 := strconv.Atoi(u.Uid)
+		gid, err2 := strconv.Atoi(u.Gid)
+		return uid, gid, errors.Join(err1, err2)
+	}
+	return 0, 0, err
+}
