@@ -99,6 +99,9 @@ type pubsub interface {
 // New makes a bus of cfg's driver. It opens no connection: Run does. A driver that does not exist is a [problem.Error] of the
 // kind Usage. A nil logger is slog.Default.
 func New(cfg Config, logger *slog.Logger) (*Bus, error) {
+	if cfg.Buffer < 0 || cfg.CloseTimeout < 0 {
+		return nil, problem.New(problem.Usage, "bus-config", "The bus needs room for its subscribers, and time to close.")
+	}
 	logger = cmp.Or(logger, slog.Default())
 	b := &Bus{source: cfg.Source, logger: logger, failed: make(chan struct{}), dropped: new(atomic.Int64)}
 	// What Watermill finds worth informing of ("no subscribers to send message") is at most worth debugging here.
@@ -127,7 +130,7 @@ func New(cfg Config, logger *slog.Logger) (*Bus, error) {
 	if err != nil {
 		return nil, fmt.Errorf("make router: %w", err)
 	}
-	router.AddMiddleware(middleware.CorrelationID, middleware.Recoverer)
+	router.AddMiddleware(b.passOver, middleware.CorrelationID, middleware.Recoverer) // the first is outermost
 	b.router = router
 	return b, nil
 }
@@ -196,7 +199,7 @@ func (b *Bus) Run(ctx context.Context) error {
 	}
 	b.started = true
 	for _, s := range b.subscriptions {
-		handle := b.handle(s)
+		handle := s.handle()
 		for _, topic := range s.topics {
 			b.router.AddConsumerHandler(s.name+"."+topic, b.prefix+topic, b.pubsub, func(m *message.Message) error { return handle(topic, m) })
 		}
@@ -249,32 +252,33 @@ func (b *Bus) isClosed() bool {
 	return b.closed
 }
 
-// handle makes the calls of a subscription: one at a time, whatever its topics, and none of them ever fails towards Watermill,
-// which would bring the event back at once and for ever.
-func (b *Bus) handle(s subscription) func(topic string, m *message.Message) error {
+// handle makes the calls of a subscription: one at a time, whatever its topics.
+func (s subscription) handle() func(topic string, m *message.Message) error {
 	var one sync.Mutex
 	return func(topic string, m *message.Message) error {
 		one.Lock()
 		defer one.Unlock()
 		ctx := propagation.TraceContext{}.Extract(m.Context(), propagation.MapCarrier(m.Metadata))
 		if ctx.Err() != nil {
-			return nil // closing; it waited for its turn
+			return ctx.Err() // the bus closed while this one waited for its turn
 		}
 		got, err := decode(topic, m)
-		if err == nil {
-			err = call(ctx, s.handler, got)
+		if err != nil {
+			return err
 		}
-		if err != nil && !(ctx.Err() != nil && errors.Is(err, ctx.Err())) {
-			b.logger.ErrorContext(ctx, "A subscriber failed; the event is passed over.",
-				"subscriber", s.name, "topic", topic, "event", m.UUID, "position", m.Metadata[cePosition], "error", err)
-		}
-		return nil
+		return s.handler(ctx, got)
 	}
 }
 
-// call turns a panic of the handler into an error, here, where it can still be passed over: Watermill's Recoverer, further
-// out, would have the event delivered again.
-func call(ctx context.Context, h Handler, m Message) (err error) {
-	_, err = middleware.Recoverer(func(*message.Message) ([]*message.Message, error) { return nil, h(ctx, m) })(nil)
-	return err
+// passOver is the middleware by which an event that a handler failed on, or panicked on, still counts as delivered. Else the
+// driver would bring it back at once, and again, for ever.
+func (b *Bus) passOver(h message.HandlerFunc) message.HandlerFunc {
+	return func(m *message.Message) ([]*message.Message, error) {
+		produced, err := h(m)
+		if ctx := m.Context(); err != nil && (ctx.Err() == nil || !errors.Is(err, ctx.Err())) {
+			b.logger.ErrorContext(ctx, "A subscriber failed; the event is passed over.",
+				"subscription", message.HandlerNameFromCtx(ctx), "event", m.UUID, "position", m.Metadata[cePosition], "error", err)
+		}
+		return produced, nil
+	}
 }

@@ -15,7 +15,6 @@ import (
 	logdb "accession/platform/eventlog/sqldb"
 
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect"
 )
 
 // Register is a register in a SQL database. It is safe for concurrent use.
@@ -31,7 +30,7 @@ func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Quest
 	locking := false
 	if tx != nil {
 		t := tx.(*logdb.Tx)
-		db, locking = t.DB(), t.Dialect() == dialect.PG
+		db, locking = t.DB(), t.Dialect() == database.Postgres
 	}
 	if err := loadGuards(ctx, db, q.Guards, s, locking); err != nil {
 		return fault("load guards", err)

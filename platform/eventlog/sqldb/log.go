@@ -19,7 +19,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/uptrace/bun"
-	"github.com/uptrace/bun/dialect"
 )
 
 // Log is a log in a SQL database. It is safe for concurrent use.
@@ -115,7 +114,7 @@ func (r eventRow) envelope(registry *event.Registry) (event.Envelope, error) {
 func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow, error) {
 	s := db.NewSelect().TableExpr("log_events AS e").
 		ColumnExpr("e.position, e.id, e.unit, e.stream, e.version, e.type, e.schema, e.recorded_at, e.actor, e.data").
-		Limit(n)
+		Limit(int64(n))
 	at := "e.position"
 	switch {
 	case !q.Tag.IsZero():
@@ -207,7 +206,7 @@ func Begin(ctx context.Context, db *database.DB, patience time.Duration) (*Tx, e
 	conn, err := db.Write.Conn(wait)
 	if err == nil {
 		begin := `BEGIN IMMEDIATE`
-		if db.Dialect == dialect.PG {
+		if db.Dialect == database.Postgres {
 			begin = fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = %d`, patience.Milliseconds())
 		}
 		t := &Tx{conn: conn, dialect: db.Dialect, patience: patience}
@@ -229,7 +228,7 @@ func Begin(ctx context.Context, db *database.DB, patience time.Duration) (*Tx, e
 // cannot be known.
 type Tx struct {
 	conn     bun.Conn
-	dialect  dialect.Name
+	dialect  database.Dialect
 	patience time.Duration
 	over     bool
 }
@@ -238,7 +237,7 @@ type Tx struct {
 func (t *Tx) DB() bun.IDB { return t.conn }
 
 // Dialect is the database's.
-func (t *Tx) Dialect() dialect.Name { return t.dialect }
+func (t *Tx) Dialect() database.Dialect { return t.dialect }
 
 // Done implements eventlog.Tx.
 func (t *Tx) Done(ctx context.Context, keys ...string) (map[string]eventlog.Done, error) {
@@ -285,7 +284,7 @@ func (t *Tx) Commit(ctx context.Context, units ...eventlog.Unit) error {
 	defer cancel()
 	b := newBatch(units)
 	var err error
-	if t.dialect == dialect.PG {
+	if t.dialect == database.Postgres {
 		err = t.commitPostgres(ctx, b)
 	} else {
 		err = t.commitSQLite(ctx, b)

@@ -1,0 +1,155 @@
+package web
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"embed"
+	"encoding/hex"
+	"fmt"
+	"html/template"
+	"io/fs"
+	"log/slog"
+	"maps"
+	"net/http"
+	"path"
+	"strconv"
+	"strings"
+
+	"accession/platform/problem"
+)
+
+// ContentSecurityPolicy is what a page may do: show itself with our own style sheet and icon, and send its form to us. It runs
+// no script, ours or anybody's, and is shown in nobody's frame.
+const ContentSecurityPolicy = "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+
+//go:embed templates
+var ownTemplates embed.FS
+
+// Renderer writes pages. It is safe for concurrent use.
+type Renderer struct {
+	pages map[string]*template.Template
+}
+
+// New takes the directory of a module's templates: every "name.html" is a page that defines "content", and what a file beginning
+// with "_" defines is shared by all of them. Templates are called with the [Page] that is rendered; besides the functions
+// of package html/template they have those of [Funcs] and funcs. The error is a mistake in a template.
+func New(templates fs.FS, funcs template.FuncMap) (*Renderer, error) {
+	layout, err := template.New("layout").Funcs(Funcs).Funcs(funcs).ParseFS(ownTemplates, "templates/layout.html")
+	if err != nil {
+		return nil, fmt.Errorf("parse layout: %w", err)
+	}
+	r := &Renderer{pages: map[string]*template.Template{}}
+	if err := r.add(layout, ownTemplates, "templates/problem.html"); err != nil {
+		return nil, err
+	}
+	if shared, _ := fs.Glob(templates, "_*.html"); len(shared) > 0 { // Glob fails on bad patterns only
+		if layout, err = layout.ParseFS(templates, shared...); err != nil {
+			return nil, fmt.Errorf("parse shared templates: %w", err)
+		}
+	}
+	names, _ := fs.Glob(templates, "[^_]*.html")
+	for _, name := range names {
+		if err := r.add(layout, templates, name); err != nil {
+			return nil, err
+		}
+	}
+	return r, nil
+}
+
+func (r *Renderer) add(layout *template.Template, files fs.FS, name string) error {
+	t, err := layout.Clone()
+	if err == nil {
+		t, err = t.ParseFS(files, name)
+	}
+	if err != nil {
+		return fmt.Errorf("parse page %s: %w", name, err)
+	}
+	r.pages[strings.TrimSuffix(path.Base(name), ".html")] = t
+	return nil
+}
+
+// Handler answers with the page that f makes, or with the page that says why there is none.
+func (r *Renderer) Handler(f func(*http.Request) (Page, error)) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		p, err := f(req)
+		if err != nil {
+			r.Problem(w, req, err)
+			return
+		}
+		maps.Copy(w.Header(), p.Header)
+		if p.Goto != "" {
+			http.Redirect(w, req, p.Goto, http.StatusSeeOther)
+			return
+		}
+		r.write(w, req, http.StatusOK, p)
+	})
+}
+
+// Problem answers with a page that says what went wrong, with the status of its kind. What is not for users goes to the
+// log and not on the page.
+func (r *Renderer) Problem(w http.ResponseWriter, req *http.Request, err error) {
+	e := problem.Of(err)
+	if e.Kind == problem.Internal && req.Context().Err() == nil {
+		slog.ErrorContext(req.Context(), "page failed", "path", req.URL.Path, "error", err)
+	}
+	body := problemBody{Error: e, Heading: headings[e.Kind.Status()], Seconds: int(e.RetryAfter.Seconds() + 0.999)}
+	if body.Heading == "" {
+		body.Heading = http.StatusText(e.Kind.Status())
+	}
+	if e.Kind == problem.Unavailable {
+		body.Seconds = max(body.Seconds, 1)
+		w.Header().Set("Retry-After", strconv.Itoa(body.Seconds))
+		body.Again = req.URL.RequestURI()
+	}
+	r.write(w, req, e.Kind.Status(), Page{Template: "problem", Title: body.Heading, Trail: []Crumb{{Name: body.Heading}}, Body: body})
+}
+
+// problemBody is what templates/problem.html shows.
+type problemBody struct {
+	*problem.Error
+	Heading string
+	Again   string // where to try again; "" when that does not help
+	Seconds int    // when to
+}
+
+// headings say in a word or two what a status means to a reader.
+var headings = map[int]string{
+	http.StatusNotFound:            "Not found",
+	http.StatusUnprocessableEntity: "That cannot be read",
+	http.StatusServiceUnavailable:  "Not just now",
+	http.StatusInternalServerError: "Something broke",
+}
+
+// write renders the whole page before it sends any of it, so that a page is never half there.
+func (r *Renderer) write(w http.ResponseWriter, req *http.Request, status int, p Page) {
+	h := w.Header()
+	h.Set("Content-Security-Policy", ContentSecurityPolicy)
+	h.Set("Referrer-Policy", "same-origin")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("Cache-Control", "no-cache") // keep it, but ask every time whether it has changed
+
+	var b bytes.Buffer
+	t, ok := r.pages[p.Template]
+	err := fmt.Errorf("no page %q", p.Template)
+	if ok {
+		err = t.ExecuteTemplate(&b, "layout.html", p)
+	}
+	if err != nil {
+		slog.ErrorContext(req.Context(), "page failed", "path", req.URL.Path, "error", err)
+		http.Error(w, "This page is broken. The log of the server says more.", http.StatusInternalServerError)
+		return
+	}
+	if status == http.StatusOK {
+		sum := sha256.Sum256(b.Bytes())
+		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
+		h.Set("ETag", tag)
+		if strings.Contains(req.Header.Get("If-None-Match"), tag) {
+			w.WriteHeader(http.StatusNotModified)
+			return
+		}
+	}
+	h.Set("Content-Type", "text/html; charset=utf-8")
+	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	w.WriteHeader(status)
+	_, _ = w.Write(b.Bytes()) // a reader that has gone misses nothing
+}
