@@ -141,6 +141,9 @@ func (r *Runner) Run(ctx context.Context, req usecase.Request) (usecase.Receipt,
 			}
 			return receipt, nil
 		case !errors.As(err, &retry):
+			if ctx.Err() != nil && !errors.Is(err, ErrOutcomeUnknown) {
+				err = errors.Join(ctx.Err(), err) // a driver has words of its own for a caller who has gone
+			}
 			return usecase.Receipt{}, err
 		}
 		if err := a.mayRetry(ctx, retry, settings); err != nil {

@@ -91,6 +91,7 @@ func postgresConfig(cfg Config, u *url.URL) (pq.Config, error) {
 		"idle_in_transaction_session_timeout": strconv.FormatInt(milliseconds(cfg.IdleInTransactionTimeout, 0), 10),
 	})
 	server.Runtime = runtime
+	server.Host = strings.Trim(server.Host, "[]") // lib/pq leaves them around an IPv6 address without a port
 	orDefault(&server.ApplicationName, "accession")
 	orDefault(&server.ConnectTimeout, 10*time.Second)
 	if server.SSLMode == "" {

@@ -93,11 +93,13 @@ func probeWriter(ctx context.Context, db *DB) error {
 	if mode != "wal" {
 		return fmt.Errorf("journal mode is %s: %w", mode, errNoWAL)
 	}
-	tx, err := db.Write.BeginTx(ctx, nil) // IMMEDIATE: fails where writing would
+	tx, err := db.Write.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
-	if err := tx.Rollback(); err != nil {
+	// On a file that it may only read SQLite begins even an IMMEDIATE transaction. Only a change will do.
+	_, err = tx.ExecContext(ctx, "CREATE TABLE accession_probe (n INTEGER)")
+	if err := errors.Join(err, tx.Rollback()); err != nil {
 		return err
 	}
 	return db.Read.PingContext(ctx)
@@ -204,7 +206,8 @@ func (r readerConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	_, noSHM := os.Stat(r.path + "-shm")
 	switch {
 	case noWAL == nil && noSHM == nil:
-		// A writer is there, or was. SQLite's own protocol, only with an index of the WAL that is not written to.
+		// A writer is there, or was. This is SQLite's own protocol, but for the index of the WAL, which would be written to.
+		// (The connections of one process share how they have it open: in one process, open the writer first.)
 		params.Set("readonly_shm", "1")
 	case noWAL == nil && wal.Size() > 0:
 		return nil, errNoSHM

@@ -1,0 +1,14 @@
+// Package discovery reads across the three contexts: it finds things by words, ISBN and reference, tells their histories,
+// shows the log as a page of events, and has the pages on which people browse.
+//
+// It owns no fact. It imports the events of the other modules, never their tables, and keeps one projection of its own,
+// [Cards]: an entry for every thing, the place of every number, and the words that books are found by. Renames, moves,
+// withdrawals and late numbers are a handler each there, and nothing else changes.
+//
+// Where to look:
+//
+//   - projection_cards.go says what is kept and which event changes what;
+//   - queries.go reads it: a thing, its way up to the library, what stands in it, what a reference means;
+//   - search.go understands what someone typed;
+//   - http.go is its part of the API, pages.go and templates/ are the pages.
+package discovery

@@ -1,0 +1,104 @@
+package dbtest_test
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+
+	"accession/platform/database"
+	"accession/platform/database/dbtest"
+)
+
+func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+func TestEachTestHasADatabaseOfItsOwn(t *testing.T) {
+	t.Parallel()
+	for range 2 {
+		dbtest.Each(t, func(t *testing.T, db *database.DB) {
+			if err := database.CheckCurrent(t.Context(), db, nil); err != nil {
+				t.Error(err)
+			}
+			if _, err := db.Write.Exec("CREATE TABLE t (n INTEGER)"); err != nil {
+				t.Errorf("somebody else was here: %v", err)
+			}
+		})
+	}
+}
+
+func TestADatabaseIsGoneAfterTheTest(t *testing.T) {
+	t.Parallel()
+	watcher := dbtest.Postgres(t)
+	var url string
+	t.Run("test", func(t *testing.T) { url = dbtest.PostgresURL(t) })
+	if _, err := database.Open(t.Context(), database.Config{URL: url}); err == nil {
+		t.Error("the database is still there")
+	}
+	if err := watcher.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+// The server must not outlive the test binary, however that ends: this test runs itself again and kills that.
+func TestTheServerDiesWithTheTestBinary(t *testing.T) {
+	t.Parallel()
+	if os.Getenv("ACCESSION_TEST_POSTGRES_URL") != "" {
+		t.Skip("there is no private server")
+	}
+	if os.Getenv("ACCESSION_TEST_CHILD") != "" {
+		db := dbtest.Postgres(t)
+		var dir string
+		if err := db.Read.QueryRow("SHOW data_directory").Scan(&dir); err != nil {
+			t.Fatal(err)
+		}
+		fmt.Println("\nDATA", dir)
+		select {} // until we are killed
+	}
+	dbtest.Postgres(t) // skips where there is none
+
+	cmd := exec.Command(os.Args[0], "-test.run=^TestTheServerDiesWithTheTestBinary$")
+	cmd.Env = append(os.Environ(), "ACCESSION_TEST_CHILD=1")
+	cmd.Stderr = os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = cmd.Process.Kill(); _ = cmd.Wait() }()
+	var data string
+	for in := bufio.NewScanner(out); data == "" && in.Scan(); {
+		data, _ = strings.CutPrefix(in.Text(), "DATA ")
+		if data == in.Text() {
+			data = ""
+		}
+	}
+	pid, err := os.ReadFile(filepath.Join(data, "postmaster.pid"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	server, err := strconv.Atoi(strings.SplitN(string(pid), "\n", 2)[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for syscall.Kill(server, 0) == nil { // until it is gone
+		if t.Context().Err() != nil {
+			t.Fatal("the server lives on")
+		}
+	}
+	if err := os.RemoveAll(filepath.Dir(data)); err != nil {
+		t.Error(err)
+	}
+	if err := os.Remove(filepath.Dir(data) + ".lock"); err != nil {
+		t.Error(err)
+	}
+}

@@ -1,0 +1,112 @@
+package httpapi
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+
+	"accession/platform/event"
+)
+
+// One is the answer of a route that reads one thing.
+type One[T any] struct {
+	ETag string `header:"ETag" doc:"The version of the thing, quoted."`
+	Body T
+}
+
+// Written is the answer of a route that writes. Status is the answer's, of those that the operation declares; headers that are
+// empty are left out.
+type Written[T any] struct {
+	Status   int
+	ETag     string `header:"ETag" doc:"The version of the thing, quoted."`
+	Location string `header:"Location" doc:"Where the thing can be read. Only of what was created."`
+	Position string `header:"Accession-Position" doc:"The position in the log of what was written. Give it as Accession-Min-Position to read it."`
+	Body     T
+}
+
+// Created is the answer to a creation: 201, or 202 while something (a number) is still to be assigned, or 200 when the same was
+// created before. path is the thing's under [Prefix].
+func Created[T any](body T, version int, path string, at event.Position, pending, repeated bool) *Written[T] {
+	status := http.StatusCreated
+	switch {
+	case repeated:
+		status = http.StatusOK
+	case pending:
+		status = http.StatusAccepted
+	}
+	return &Written[T]{Status: status, ETag: ETag(version), Location: Prefix + path, Position: position(at), Body: body}
+}
+
+// Changed is the answer to a change, or to one that changed nothing (at is 0).
+func Changed[T any](body T, version int, at event.Position) *Written[T] {
+	return &Written[T]{Status: http.StatusOK, ETag: ETag(version), Position: position(at), Body: body}
+}
+
+// ETag is the version of a stream as an entity tag: quoted.
+func ETag(version int) string { return strconv.Quote(strconv.Itoa(version)) }
+
+func position(p event.Position) string {
+	if p == 0 {
+		return ""
+	}
+	return strconv.FormatInt(int64(p), 10)
+}
+
+// List is the answer of a route that lists.
+type List[T any] struct {
+	Link string `header:"Link" doc:"The next page, as rel=\"next\". Missing on the last."`
+	Body Page[T]
+}
+
+// Page is one page of a list.
+type Page[T any] struct {
+	Items []T     `json:"items" nullable:"false"`
+	Next  *string `json:"next" doc:"The cursor of the next page, or null on the last."`
+}
+
+// NewList answers with the first p.Limit of items. Items are one more than that where there is more, so ask the store for
+// p.Limit+1; cursor is then called for the last item answered with, to say where to go on (see [Listing]).
+func NewList[T any](ctx context.Context, p Paging, items []T, cursor func(last T) string) *List[T] {
+	list := &List[T]{Body: Page[T]{Items: items}}
+	if items == nil {
+		list.Body.Items = []T{}
+	}
+	if p.Limit < 1 || len(items) <= p.Limit {
+		return list
+	}
+	list.Body.Items = items[:p.Limit:p.Limit]
+	next := cursor(items[p.Limit-1])
+	list.Body.Next = &next
+	if u := requestOf(ctx).url; u != nil {
+		query := u.Query()
+		query.Set("cursor", next)
+		list.Link = fmt.Sprintf("<%s?%s>; rel=\"next\"", u.EscapedPath(), query.Encode())
+	}
+	return list
+}
+
+// Fingerprint tells whether two creations under one id ask for the same: the SHA-256 of v as JSON with the members of every
+// object sorted and those that are null left out, so that neither the order of a struct's fields nor a field added later changes
+// it. It panics if v cannot be encoded, which is a mistake in the program.
+func Fingerprint(v any) []byte {
+	raw, err := json.Marshal(v)
+	if err != nil {
+		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
+	}
+	d := json.NewDecoder(strings.NewReader(string(raw)))
+	d.UseNumber() // a number keeps the digits it was written with
+	var parsed any
+	if err := d.Decode(&parsed); err != nil {
+		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
+	}
+	sorted, err := json.Marshal(canonical(parsed))
+	if err != nil {
+		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
+	}
+	sum := sha256.Sum256(sorted)
+	return sum[:]
+}

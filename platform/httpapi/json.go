@@ -1,0 +1,109 @@
+package httpapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+const (
+	typeJSON    = "application/json"
+	typeProblem = "application/problem+json"
+)
+
+// encodeJSON is JSON for an answer: "<" stays "<", and there is a newline at the end.
+func encodeJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	enc := json.NewEncoder(&b)
+	enc.SetEscapeHTML(false)
+	if err := enc.Encode(v); err != nil {
+		return nil, err
+	}
+	return b.Bytes(), nil
+}
+
+// parseJSON reads one JSON value and nothing behind it. It is stricter than encoding/json where that would guess: bytes that are
+// no UTF-8, and a member that is there twice (I-JSON, RFC 7493, forbids both).
+func parseJSON(data []byte, v *any) error {
+	if !utf8.Valid(data) {
+		return errors.New("the body is not UTF-8")
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			line, column := place(data, syntax.Offset)
+			return fmt.Errorf("not JSON at line %d, column %d: %v", line, column, syntax)
+		}
+		return fmt.Errorf("not JSON: %w", err)
+	}
+	if path, twice := repeated(json.NewDecoder(bytes.NewReader(data))); twice {
+		return fmt.Errorf("body%s is there twice", path)
+	}
+	return nil
+}
+
+// place is where in the text the byte before offset is, both counted from 1.
+func place(data []byte, offset int64) (line, column int) {
+	before := data[:min(int(offset), len(data))]
+	line = 1 + bytes.Count(before, []byte("\n"))
+	return line, max(1, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]))
+}
+
+// repeated finds a member that an object has twice, and where. The input is known to be JSON, and not deeper than encoding/json
+// allows.
+func repeated(d *json.Decoder) (path string, found bool) {
+	token, err := d.Token()
+	if err != nil {
+		return "", false
+	}
+	switch token {
+	case json.Delim('{'):
+		seen := map[string]bool{}
+		for d.More() {
+			token, _ := d.Token()
+			name, _ := token.(string)
+			if seen[name] {
+				return "." + name, true
+			}
+			seen[name] = true
+			if path, found := repeated(d); found {
+				return "." + name + path, true
+			}
+		}
+		d.Token() //nolint:errcheck // the closing brace
+	case json.Delim('['):
+		for i := 0; d.More(); i++ {
+			if path, found := repeated(d); found {
+				return "[" + strconv.Itoa(i) + "]" + path, true
+			}
+		}
+		d.Token() //nolint:errcheck // the closing bracket
+	}
+	return "", false
+}
+
+// canonical is v with every null member left out; maps and what they hold are changed in place.
+func canonical(v any) any {
+	switch v := v.(type) {
+	case map[string]any:
+		for name, member := range v {
+			if member == nil {
+				delete(v, name)
+			} else {
+				v[name] = canonical(member)
+			}
+		}
+	case []any:
+		for i := range v {
+			v[i] = canonical(v[i])
+		}
+	}
+	return v
+}
+
+// unprefixed takes away what huma puts before the message of a parameter's own type.
+func unprefixed(msg string) string { return strings.TrimPrefix(msg, "invalid value: ") }
