@@ -43,15 +43,11 @@ func (l line) of(kind string) entry {
 
 // reference is what is printed on the last of the line: "3.14.2"; "" while a number of it is missing, and for a library.
 func (l line) reference() string {
-	var r reference.Reference
-	levels := []*int{&r.Category, &r.Book, &r.Edition}
+	numbers := make([]int, len(l)-1)
 	for i, e := range l[1:] {
-		*levels[i] = e.Number
+		numbers[i] = e.Number
 	}
-	if r.Levels() < len(l)-1 {
-		return ""
-	}
-	return r.String()
+	return reference.Of(numbers...)
 }
 
 // with is the line one step further.
@@ -176,14 +172,40 @@ func count(ctx context.Context, db bun.IDB, parents ...event.Tag) (map[event.Tag
 	return counts, nil
 }
 
+// booksIn counts the live books of a library.
+func booksIn(ctx context.Context, db bun.IDB, library event.Tag) (int, error) {
+	n, err := db.NewSelect().Model((*entry)(nil)).Where("e.library = ? AND e.kind = ?", library, kindBook).Where("NOT e.withdrawn").Count(ctx)
+	if err != nil {
+		return 0, fmt.Errorf("count books of %s: %w", library, err)
+	}
+	return int(n), nil
+}
+
+// libraryAfter is where the list of libraries goes on: behind the one with this name and this tag.
+type libraryAfter struct {
+	Name string    `json:"n"`
+	Tag  event.Tag `json:"t"`
+}
+
+// libraries lists at most limit libraries by name.
+func libraries(ctx context.Context, db bun.IDB, from libraryAfter, limit int) ([]entry, error) {
+	var es []entry
+	err := db.NewSelect().Model(&es).Where("e.parent = ''").Where("(e.title, e.tag) > (?, ?)", from.Name, from.Tag).
+		OrderExpr("e.title, e.tag").Limit(int64(limit)).Scan(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("list libraries: %w", err)
+	}
+	return es, nil
+}
+
 // languages gives the language of each book: that of its first edition. Books of unknown language are left out.
-func languages(ctx context.Context, db bun.IDB, books []entry) (map[event.Tag]string, error) {
+func languages(ctx context.Context, db bun.IDB, books []event.Tag) (map[event.Tag]string, error) {
 	found := map[event.Tag]string{}
 	if len(books) == 0 {
 		return found, nil
 	}
 	var es []entry
-	err := db.NewSelect().Model(&es).Column("parent", "language").Where("e.parent IN (?)", bun.In(tags(books))).
+	err := db.NewSelect().Model(&es).Column("parent", "language").Where("e.parent IN (?)", bun.In(books)).
 		Where("e.base = ''").Where("e.language <> ''").OrderExpr(byNumber).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look up languages: %w", err)

@@ -61,39 +61,69 @@ func telling(words []string) []string {
 	return kept
 }
 
-// after is where a list of hits goes on: behind the book with these numbers and this tag. The zero after is before the first.
+// after is where a list of matches goes on: behind so many things that an ISBN or a reference named, or behind the book with these
+// numbers and this tag. The zero after is before the first.
 type after struct {
-	Category int64     `json:"c"`
-	Book     int64     `json:"b"`
-	Tag      event.Tag `json:"t"`
+	Exact    int       `json:"e,omitempty"`
+	Category int64     `json:"c,omitempty"`
+	Book     int64     `json:"b,omitempty"`
+	Tag      event.Tag `json:"t,omitempty"`
 }
 
-// exactly finds what an ISBN or a reference names, and reports whether that is all that was asked for: a lone number may as
-// well be a word of a title.
-func exactly(ctx context.Context, db bun.IDB, library event.Tag, asked question, withdrawn bool) (hits []line, all bool, err error) {
+// match is something that was found, and where to go on behind it.
+type match struct {
+	line
+	after after
+}
+
+// matches finds what was asked for, at most limit of it: what an ISBN or a reference names, then books by their words. When
+// something has the ISBN, or stands at the reference, the words are not asked; but a lone number may as well be a title.
+func matches(ctx context.Context, db bun.IDB, library entry, asked question, withdrawn bool, from after, limit int) ([]match, error) {
+	var found []match
+	if from.Tag == "" {
+		exact, err := exactly(ctx, db, library.Tag, asked, withdrawn)
+		if err != nil {
+			return nil, err
+		}
+		for i, l := range exact {
+			found = append(found, match{l, after{Exact: i + 1}})
+		}
+		found = found[min(from.Exact, len(found)):]
+		if len(exact) > 0 && asked.reference.Levels() != 1 {
+			return found[:min(limit, len(found))], nil
+		}
+	}
+	books, err := byWords(ctx, db, library, asked.words, withdrawn, from, limit-len(found))
+	return append(found, books...), err
+}
+
+// exactly finds what an ISBN or a reference names.
+func exactly(ctx context.Context, db bun.IDB, library event.Tag, asked question, withdrawn bool) ([]line, error) {
+	var lines []line
 	if asked.isbn != "" {
 		var es []entry
-		q := db.NewSelect().Model(&es).Where("e.library = ? AND e.isbn = ?", library, asked.isbn).OrderExpr(byNumber).Limit(10)
+		q := db.NewSelect().Model(&es).Where("e.library = ? AND e.isbn = ?", library, asked.isbn).Order("e.tag")
 		if err := live(q, withdrawn).Scan(ctx); err != nil {
-			return nil, false, fmt.Errorf("search ISBN: %w", err)
+			return nil, fmt.Errorf("search ISBN: %w", err)
 		}
 		for _, e := range es {
 			l, err := trace(ctx, db, e.Tag)
 			if err != nil {
-				return nil, false, err
+				return nil, err
 			}
-			hits = append(hits, l)
+			lines = append(lines, l)
 		}
 	}
 	if asked.reference.Levels() > 0 {
 		l, err := resolve(ctx, db, library, asked.reference)
-		if err == nil && (withdrawn || !l.last().Withdrawn) {
-			hits = append(hits, l)
-		} else if err != nil && problem.Of(err).Kind != problem.NotFound {
-			return nil, false, err
+		switch {
+		case err == nil && (withdrawn || !l.last().Withdrawn):
+			lines = append(lines, l)
+		case err != nil && !missed(err):
+			return nil, err
 		}
 	}
-	return hits, len(hits) > 0 && asked.reference.Levels() != 1, nil
+	return lines, nil
 }
 
 func live(q *bun.SelectQuery, withdrawn bool) *bun.SelectQuery {
@@ -104,13 +134,16 @@ func live(q *bun.SelectQuery, withdrawn bool) *bun.SelectQuery {
 }
 
 // byWords finds the books of a library in whose title and authors every word begins a word, by reference; those that are
-// not numbered yet come last. It gives at most limit of them, and where to go on if there are more.
-func byWords(ctx context.Context, db bun.IDB, library entry, words []string, withdrawn bool, from after, limit int) ([]line, *after, error) {
+// not numbered yet come last.
+func byWords(ctx context.Context, db bun.IDB, library entry, words []string, withdrawn bool, from after, limit int) ([]match, error) {
+	if limit < 1 {
+		return nil, nil
+	}
 	const byReference = "CASE c.number WHEN 0 THEN 2147483648 ELSE c.number END, " + byNumber
 	var books []entry
 	q := db.NewSelect().Model(&books).Join("JOIN discovery_entries AS c ON c.tag = e.parent").
 		Where("("+byReference+") > (?, ?, ?)", from.Category, from.Book, from.Tag).
-		OrderExpr(byReference).Limit(limit + 1)
+		OrderExpr(byReference).Limit(int64(limit))
 	for i, w := range words {
 		lowest, above := []byte(w), append([]byte(w), 0xff) // no byte of UTF-8 is 0xff
 		if i == 0 {
@@ -121,28 +154,22 @@ func byWords(ctx context.Context, db bun.IDB, library entry, words []string, wit
 		q = q.Where("EXISTS (SELECT 1 FROM discovery_words AS w WHERE w.entry = e.tag AND w.word >= ? AND w.word < ?)", lowest, above)
 	}
 	if err := live(q, withdrawn).Scan(ctx); err != nil {
-		return nil, nil, fmt.Errorf("search words: %w", err)
+		return nil, fmt.Errorf("search words: %w", err)
 	}
-	more := len(books) > limit
-	books = books[:min(len(books), limit)]
-
-	var parents []event.Tag
-	for _, b := range books {
-		parents = append(parents, b.Parent)
+	parents := make([]event.Tag, len(books))
+	for i, b := range books {
+		parents[i] = b.Parent
 	}
 	categories, err := findAll(ctx, db, parents)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	hits := make([]line, len(books))
+	found := make([]match, len(books))
 	for i, b := range books {
-		hits[i] = line{library, categories[b.Parent], b}
+		c := categories[b.Parent]
+		found[i] = match{line{library, c, b}, after{Category: orLast(c.Number), Book: orLast(b.Number), Tag: b.Tag}}
 	}
-	if !more {
-		return hits, nil, nil
-	}
-	last := hits[limit-1]
-	return hits, &after{orLast(last.of(kindCategory).Number), orLast(last.last().Number), last.last().Tag}, nil
+	return found, nil
 }
 
 // orLast is where byNumber sorts the number.

@@ -270,7 +270,7 @@ func (s subscription) handle() func(topic string, m *message.Message) error {
 	}
 }
 
-// passOver is the middleware by which an event that a handler failed on, or panicked on, still counts as delivered. Else the
+// passOver is the middleware by which an event that a handler failed on, or panicked on, still counts as delivered. Else a
 // driver would bring it back at once, and again, for ever.
 func (b *Bus) passOver(h message.HandlerFunc) message.HandlerFunc {
 	return func(m *message.Message) ([]*message.Message, error) {

@@ -3,6 +3,7 @@ package bus_test
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
 	"strings"
@@ -149,7 +150,9 @@ func TestWhoFailsIsNamedInTheLog(t *testing.T) {
 	if err := b.Close(); err != nil { // waits for the handler, and so for what is logged about it
 		t.Error(err)
 	}
-	<-done
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
 	for _, want := range []string{"level=ERROR", "subscription=clumsy.m", "position=7", "dropped the tray"} {
 		if !strings.Contains(log.String(), want) {
 			t.Errorf("the log does not have %q:\n%s", want, log.String())
@@ -228,10 +231,9 @@ func BenchmarkPublish(b *testing.B) {
 					b.Fatal(err)
 				}
 			}
-			if err := s.Close(); err != nil {
+			if err := errors.Join(s.Close(), <-done); err != nil {
 				b.Fatal(err)
 			}
-			<-done
 		})
 	}
 }

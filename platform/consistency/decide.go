@@ -79,7 +79,8 @@ func (w *work) decide(s *State) verdict {
 		return nil, false
 	}
 	refuse := func(c *spec, k Key) {
-		if v.broken == nil {
+		// The first broken rule is the answer, but what is not there at all is said before what is wrong in it.
+		if v.broken == nil || (c.broken.Kind == problem.NotFound && v.broken.Kind != problem.NotFound) {
 			v.broken, v.by, v.at = c.broken, c, k
 		}
 	}

@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"sync/atomic"
 	"syscall"
 	"testing"
 
@@ -236,38 +235,6 @@ func TestOneWriterPerFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	open(t, database.Config{URL: "sqlite:" + path})
-}
-
-func TestWritersThatComeAndGoAreNeverTwo(t *testing.T) {
-	t.Parallel()
-	path := filepath.Join(t.TempDir(), "accession.db")
-	var writing, got atomic.Int32
-	var wg sync.WaitGroup
-	for range 8 {
-		wg.Go(func() {
-			for range 50 { // and the file of the lock comes and goes with them
-				db, err := database.Open(t.Context(), database.Config{URL: "sqlite:" + path, Synchronous: "OFF"})
-				if err != nil {
-					if p := problem.Of(err); p.Code != "database-in-use" {
-						t.Error(err)
-					}
-					continue
-				}
-				got.Add(1)
-				if n := writing.Add(1); n != 1 {
-					t.Errorf("%d writers at once", n)
-				}
-				writing.Add(-1)
-				if err := db.Close(); err != nil {
-					t.Error(err)
-				}
-			}
-		})
-	}
-	wg.Wait()
-	if got.Load() == 0 {
-		t.Error("nobody got the file")
-	}
 }
 
 func TestAReaderChangesNothing(t *testing.T) {

@@ -2,20 +2,23 @@ package httpapi
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"net/http"
 	"strconv"
-	"strings"
 
 	"accession/platform/event"
 )
 
 // One is the answer of a route that reads one thing.
 type One[T any] struct {
-	ETag string `header:"ETag" doc:"The version of the thing, quoted."`
-	Body T
+	ETag     string `header:"ETag" doc:"The version of the thing, quoted."`
+	Position string `header:"Accession-Position" doc:"The position in the log that the answer is good for."`
+	Body     T
+}
+
+// NewOne answers with a thing as it was at a position of the log, at which its stream had the version.
+func NewOne[T any](body T, version int, at event.Position) *One[T] {
+	return &One[T]{ETag: ETag(version), Position: position(at), Body: body}
 }
 
 // Written is the answer of a route that writes. Status is the answer's, of those that the operation declares; headers that are
@@ -58,8 +61,15 @@ func position(p event.Position) string {
 
 // List is the answer of a route that lists.
 type List[T any] struct {
-	Link string `header:"Link" doc:"The next page, as rel=\"next\". Missing on the last."`
-	Body Page[T]
+	Link     string `header:"Link" doc:"The next page, as rel=\"next\". Missing on the last."`
+	Position string `header:"Accession-Position" doc:"The position in the log that the answer is good for."`
+	Body     Page[T]
+}
+
+// At says which position of the log the list is good for.
+func (l *List[T]) At(at event.Position) *List[T] {
+	l.Position = position(at)
+	return l
 }
 
 // Page is one page of a list.
@@ -87,26 +97,4 @@ func NewList[T any](ctx context.Context, p Paging, items []T, cursor func(last T
 		list.Link = fmt.Sprintf("<%s?%s>; rel=\"next\"", u.EscapedPath(), query.Encode())
 	}
 	return list
-}
-
-// Fingerprint tells whether two creations under one id ask for the same: the SHA-256 of v as JSON with the members of every
-// object sorted and those that are null left out, so that neither the order of a struct's fields nor a field added later changes
-// it. It panics if v cannot be encoded, which is a mistake in the program.
-func Fingerprint(v any) []byte {
-	raw, err := json.Marshal(v)
-	if err != nil {
-		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
-	}
-	d := json.NewDecoder(strings.NewReader(string(raw)))
-	d.UseNumber() // a number keeps the digits it was written with
-	var parsed any
-	if err := d.Decode(&parsed); err != nil {
-		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
-	}
-	sorted, err := json.Marshal(canonical(parsed))
-	if err != nil {
-		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
-	}
-	sum := sha256.Sum256(sorted)
-	return sum[:]
 }

@@ -67,6 +67,7 @@ type API struct {
 
 // New returns an API that has /livez, /readyz, /openapi.json and, if there are any, /metrics.
 func New(c Config) *API {
+	oursToHuma()
 	c.MaxBody = cmp.Or(c.MaxBody, DefaultMaxBody)
 	c.Version = cmp.Or(c.Version, "dev")
 	a := &API{config: c, log: c.Logger, mux: http.NewServeMux(), stopped: make(chan struct{})}
@@ -88,17 +89,17 @@ func New(c Config) *API {
 	}
 	huma.Register(root, huma.Operation{
 		OperationID: "livez", Method: http.MethodGet, Path: "/livez", Summary: "Whether the process is alive", Tags: []string{"Operations"},
-	}, func(context.Context, *struct{}) (*One[Health], error) {
-		return &One[Health]{Body: Health{Status: "ok"}}, nil
+	}, func(context.Context, *struct{}) (*healthy, error) {
+		return &healthy{Health{Status: "ok"}}, nil
 	})
 	huma.Register(root, huma.Operation{
 		OperationID: "readyz", Method: http.MethodGet, Path: "/readyz", Summary: "Whether the server can be of use, and if not what is missing",
 		Tags: []string{"Operations"}, Errors: []int{http.StatusServiceUnavailable},
-	}, func(ctx context.Context, _ *struct{}) (*One[Health], error) {
+	}, func(ctx context.Context, _ *struct{}) (*healthy, error) {
 		if err := a.ready(ctx); err != nil {
 			return nil, err
 		}
-		return &One[Health]{Body: Health{Status: "ok"}}, nil
+		return &healthy{Health{Status: "ok"}}, nil
 	})
 	return a
 }
@@ -111,6 +112,8 @@ Bodies are JSON in UTF-8. A field or a query parameter that is not documented he
 type Health struct {
 	Status string `json:"status" example:"ok"`
 }
+
+type healthy struct{ Body Health }
 
 // Huma is what modules register the routes of the API with: paths are under [Prefix].
 func (a *API) Huma() huma.API { return a.huma }
@@ -256,7 +259,7 @@ func (a *API) panicked(rec *recorder, r *http.Request, p any) {
 		rec.broken = true
 		return
 	}
-	a.answer(rec, r.Context(), problemOf(fmt.Errorf("panic: %v", p)))
+	a.answer(r.Context(), rec, problemOf(fmt.Errorf("panic: %v", p)))
 }
 
 // served tells log and metrics of an answer.

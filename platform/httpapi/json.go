@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -85,25 +84,3 @@ func repeated(d *json.Decoder) (path string, found bool) {
 	}
 	return "", false
 }
-
-// canonical is v with every null member left out; maps and what they hold are changed in place.
-func canonical(v any) any {
-	switch v := v.(type) {
-	case map[string]any:
-		for name, member := range v {
-			if member == nil {
-				delete(v, name)
-			} else {
-				v[name] = canonical(member)
-			}
-		}
-	case []any:
-		for i := range v {
-			v[i] = canonical(v[i])
-		}
-	}
-	return v
-}
-
-// unprefixed takes away what huma puts before the message of a parameter's own type.
-func unprefixed(msg string) string { return strings.TrimPrefix(msg, "invalid value: ") }

@@ -13,14 +13,25 @@ import (
 	"accession/platform/problem"
 )
 
-// ParseID reads the id in a path. One that is malformed names nothing, so it is notFound, as one that nobody has is: declare the
-// parameter as a plain string.
-func ParseID[K event.Thing](s string, notFound *problem.Error) (event.ID[K], error) {
-	id, err := event.ParseID[K](s)
-	if err != nil {
-		return id, notFound
+// ParseID reads the id in a path into id. One that is malformed names nothing, so it is notFound, as one that nobody has is:
+// declare the parameter as a plain string.
+func ParseID[K event.Thing](id *event.ID[K], s string, notFound *problem.Error) error {
+	if id.UnmarshalText([]byte(s)) != nil {
+		return notFound
 	}
-	return id, nil
+	return nil
+}
+
+// GivenID reads the id that a client gave in a body for what it creates into id, and leaves id alone when it gave none. A
+// malformed one is an Invalid error at location.
+func GivenID[K event.Thing](id *event.ID[K], given *string, location string) error {
+	if given == nil {
+		return nil
+	}
+	if id.UnmarshalText([]byte(*given)) != nil || id.IsZero() {
+		return problem.InvalidField(location, *given, "is not a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx: leave it out to have one drawn")
+	}
+	return nil
 }
 
 // Paging is embedded in the input of a list.
@@ -74,22 +85,21 @@ func (p *Prefer) UnmarshalText(b []byte) error {
 	return nil
 }
 
-// split cuts s at each sep that is not within double quotes.
-func split(s string, sep rune) []string {
-	quoted, escaped := false, false
-	return strings.FieldsFunc(s+string(sep), func(r rune) bool {
+// split cuts s at each sep that is not within double quotes. There is always one part.
+func split(s string, sep byte) []string {
+	var parts []string
+	start, quoted := 0, false
+	for i := 0; i < len(s); i++ {
 		switch {
-		case escaped:
-			escaped = false
-		case quoted && r == '\\':
-			escaped = true
-		case r == '"':
+		case quoted && s[i] == '\\':
+			i++
+		case s[i] == '"':
 			quoted = !quoted
-		case r == sep && !quoted:
-			return true
+		case s[i] == sep && !quoted:
+			parts, start = append(parts, s[start:i]), i+1
 		}
-		return false
-	})
+	}
+	return append(parts, s[start:])
 }
 
 // Anonymous is the actor of a request that names none.

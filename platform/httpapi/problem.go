@@ -86,6 +86,10 @@ func problemOf(err error) *Problem {
 		return p
 	}
 	e := problem.Of(err)
+	var body *http.MaxBytesError
+	if e.Kind == problem.Internal && errors.As(err, &body) {
+		e = problem.New(problem.TooLarge, "", "The body is larger than %d bytes.", body.Limit)
+	}
 	p = &Problem{
 		Status: e.Kind.Status(), Code: e.CodeOrKind(), Detail: e.Message, Errors: e.Fields,
 		Constraint: e.Constraint, Scope: e.Scope, Mode: e.Mode, Attempts: e.Attempts,
@@ -97,9 +101,10 @@ func problemOf(err error) *Problem {
 	return p
 }
 
-// orGone is p, unless it only says that the client went away.
+// orGone is p, unless the client went away and p is most likely what came of that: databases have words of their own for a
+// statement that was cancelled.
 func orGone(ctx context.Context, p *Problem) *Problem {
-	if ctx.Err() == nil || !errors.Is(p, context.Canceled) {
+	if ctx.Err() == nil || !errors.Is(p, context.Canceled) && p.Status != http.StatusInternalServerError {
 		return p
 	}
 	return &Problem{Status: statusClientGone, Code: "client-gone", Detail: "The client did not wait for the answer.", cause: p.cause}
@@ -137,7 +142,7 @@ func humaProblem(status int, msg string, errs ...error) *Problem {
 
 // field is huma's view of a wrong field in our words.
 func field(d *huma.ErrorDetail) problem.Field {
-	f := problem.Field{Location: d.Location, Message: unprefixed(d.Message)}
+	f := problem.Field{Location: d.Location, Message: strings.TrimPrefix(d.Message, "invalid value: ")}
 	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
 	if name, ok := strings.CutPrefix(f.Message, before); ok { // huma says it of the object; clients ask which field
 		if name, ok := strings.CutSuffix(name, after); ok {
@@ -162,10 +167,10 @@ func field(d *huma.ErrorDetail) problem.Field {
 
 // Error answers with an error, as the API would: for pages and streams, whose handlers are not huma's.
 func (a *API) Error(w http.ResponseWriter, r *http.Request, err error) {
-	a.answer(w, r.Context(), orGone(r.Context(), problemOf(err)))
+	a.answer(r.Context(), w, orGone(r.Context(), problemOf(err)))
 }
 
-func (a *API) answer(w http.ResponseWriter, ctx context.Context, p *Problem) {
+func (a *API) answer(ctx context.Context, w http.ResponseWriter, p *Problem) {
 	h := w.Header()
 	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified", "Location"} {
 		h.Del(name) // they were meant for another answer

@@ -14,6 +14,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -34,15 +35,15 @@ type routes struct {
 	prefix string
 }
 
-// init makes huma's own errors ours. These are globals of huma: set before anything can read them, never changed again, and
-// without state, so that any number of APIs can be in one process.
-func init() {
+// oursToHuma makes huma's own errors ours. These are globals of huma, so they are set once, before the first route can be asked
+// for, and what they are set to has no state: any number of APIs can be in one process.
+var oursToHuma = sync.OnceFunc(func() {
 	huma.NewError = func(status int, msg string, errs ...error) huma.StatusError { return humaProblem(status, msg, errs...) }
 	huma.NewErrorWithContext = func(ctx huma.Context, status int, msg string, errs ...error) huma.StatusError {
 		return orGone(ctx.Context(), humaProblem(status, msg, errs...))
 	}
 	huma.ValidateStrictCasing = true // else {"Name": …} would pass for {"name": …}, and both together too
-}
+})
 
 // alsoKey is where an operation's Metadata holds what Also says.
 const alsoKey = "accession.also"
@@ -138,8 +139,8 @@ func checkQuery(raw string) error {
 		return problem.InvalidField("query", nil, "cannot be read: %v", err)
 	}
 	var wrong problem.Fields
-	for name, values := range query {
-		for _, v := range append(values, name) {
+	for _, name := range slices.Sorted(maps.Keys(query)) {
+		for _, v := range append(query[name], name) {
 			if !utf8.ValidString(v) || strings.Contains(v, "\x00") {
 				wrong.Add("query."+strings.ToValidUTF8(name, "\uFFFD"), "is not text in UTF-8")
 				break
@@ -158,6 +159,9 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, required bool)
 			return newProblem(http.StatusUnsupportedMediaType, fmt.Sprintf("The body must be %s, not %s.", typeJSON, ct))
 		}
 	}
+	if limit := t.api.config.MaxBody; r.ContentLength > limit {
+		return &http.MaxBytesError{Limit: limit} // without asking for it
+	}
 	conn := http.NewResponseController(w)
 	conn.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // there is no connection in some tests
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, t.api.config.MaxBody))
@@ -168,7 +172,7 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, required bool)
 	var network net.Error
 	switch {
 	case errors.As(err, &tooLarge):
-		return problem.New(problem.TooLarge, "", "The body is larger than %d bytes.", tooLarge.Limit)
+		return tooLarge
 	case errors.As(err, &network) && network.Timeout():
 		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("The body did not arrive within %v.", bodyTimeout))
 	case err != nil:

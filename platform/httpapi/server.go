@@ -37,13 +37,14 @@ type Server struct {
 }
 
 // Listen takes the address: from here on clients can connect; they are answered when [Server.Serve] is called. Its error is a
-// *problem.Error that says what to do: Usage when there is no such address, Unavailable when it cannot be had now.
-func Listen(c ServerConfig, h http.Handler) (*Server, error) {
+// *problem.Error that says what to do: Usage when there is no such address, Unavailable when it cannot be had now. ctx bounds only
+// the look-up of the host's name.
+func Listen(ctx context.Context, c ServerConfig, h http.Handler) (*Server, error) {
 	c.ShutdownTimeout = cmp.Or(c.ShutdownTimeout, DefaultShutdownTimeout)
 	if c.Logger == nil {
 		c.Logger = slog.Default()
 	}
-	l, err := net.Listen("tcp", c.Addr)
+	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.Addr)
 	if err != nil {
 		return nil, listenError(c.Addr, err)
 	}
@@ -88,8 +89,8 @@ func (s *Server) URL() string {
 	return "http://" + net.JoinHostPort(host, port)
 }
 
-// Close gives the address back without serving. Serve does it by itself.
-func (s *Server) Close() error { return s.http.Close() }
+// Close gives the address back, instead of a call of Serve.
+func (s *Server) Close() error { return s.listener.Close() }
 
 // Serve answers until ctx is done. Then it stops accepting, finishes what it accepted, and returns nil; if that takes longer than
 // the shutdown time-out it cuts off the rest and returns an Unavailable error. Call it once.

@@ -7,10 +7,8 @@ import (
 
 	"accession/platform/consistency"
 	"accession/platform/event"
-	"accession/platform/eventlog"
 	"accession/platform/httpapi"
 	"accession/platform/projection"
-	"accession/platform/usecase"
 )
 
 // Module is a bounded context: its events, constraints, projectors and routes. Its name is the topic its events are published
@@ -21,13 +19,6 @@ type Module struct {
 	Constraints []consistency.Constraint // the rules it keeps, over its own events and those of others
 	Projectors  []projection.Projector   // its read models
 	Routes      func(*httpapi.API, Env)  // its part of the API and its pages; nil when it has none
-}
-
-// Env is what a module's routes work with.
-type Env struct {
-	Runner      usecase.Runner            // runs its commands
-	Log         eventlog.Reader           // reads the log: histories, and streams by themselves
-	Projections *projection.Projectionist // reads its read models
 }
 
 // Registry knows the events of all modules.

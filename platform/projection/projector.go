@@ -139,7 +139,7 @@ func (p *projector) play(ctx context.Context, db bun.IDB, events []event.Envelop
 	w := newWriter(p, db)
 	for _, env := range events {
 		if err := p.handle(ctx, w, env); err != nil {
-			return &failure{at: env.Position, event: env.Type, err: err}
+			return &failure{env, err}
 		}
 	}
 	return w.flush(ctx)
@@ -165,16 +165,15 @@ func (p *projector) handle(ctx context.Context, w *Writer, env event.Envelope) (
 
 // failure is an event that could not be played.
 type failure struct {
-	at    event.Position // 0 when the event is not stored yet
-	event string
+	event event.Envelope
 	err   error
 }
 
 func (f *failure) Error() string {
-	if f.at == 0 {
-		return fmt.Sprintf("play %s: %v", f.event, f.err)
+	if f.event.Position == 0 { // not stored yet
+		return fmt.Sprintf("play %s: %v", f.event.Type, f.err)
 	}
-	return fmt.Sprintf("play %s at %d: %v", f.event, f.at, f.err)
+	return fmt.Sprintf("play %s at %d: %v", f.event.Type, f.event.Position, f.err)
 }
 
 func (f *failure) Unwrap() error { return f.err }

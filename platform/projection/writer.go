@@ -145,9 +145,12 @@ func find[R any](ctx context.Context, w *Writer, key *R) (*remembered, *table, s
 	if m, ok := w.rows[t][k]; ok {
 		return m, t, k, nil
 	}
-	row := *key
-	m := &remembered{row: reflect.ValueOf(&row)}
-	err := w.db.NewSelect().Model(&row).ModelTableExpr("? AS ?TableAlias", bun.Ident(t.physical)).WherePK().Scan(ctx)
+	row := new(R)
+	m := &remembered{row: reflect.ValueOf(row)}
+	for _, f := range t.PKs {
+		f.Value(m.row.Elem()).Set(f.Value(v.Elem()))
+	}
+	err := w.db.NewSelect().Model(row).ModelTableExpr("? AS ?TableAlias", bun.Ident(t.physical)).WherePK().Scan(ctx)
 	switch {
 	case errors.Is(err, sql.ErrNoRows):
 		m.row = reflect.Value{}

@@ -57,6 +57,18 @@ func number(s string) (int, error) {
 	return int(n), nil
 }
 
+// Of is the reference that the numbers make, category first; "" when one of them is not assigned yet.
+func Of(numbers ...int) string {
+	s := make([]string, len(numbers))
+	for i, n := range numbers {
+		if n == 0 {
+			return ""
+		}
+		s[i] = strconv.Itoa(n)
+	}
+	return strings.Join(s, ".")
+}
+
 // String is the reference as people write it: "3", "3.14", "3.14.2"; "" for the zero Reference.
 func (r Reference) String() string {
 	switch r.Levels() {

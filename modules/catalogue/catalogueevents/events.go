@@ -45,3 +45,6 @@ func PlayPlace(p *Place, e event.Event) {
 		*p = Place{e.Category, e.Number}
 	}
 }
+
+// NewBookID draws an id for a book.
+func NewBookID() BookID { return event.NewID[book]() }

@@ -44,3 +44,6 @@ func (*EditionAdded) EventType() string { return "editions.edition_added" }
 func (e *EditionAdded) Tags() []event.Tag {
 	return []event.Tag{e.Edition.Tag(), e.Book.Tag(), e.Category.Tag(), e.Library.Tag()}
 }
+
+// NewEditionID draws an id for an edition.
+func NewEditionID() EditionID { return event.NewID[edition]() }

@@ -53,3 +53,9 @@ func PlayNumber(n *int, e event.Event) {
 		*n = e.Number
 	}
 }
+
+// NewLibraryID draws an id for a library.
+func NewLibraryID() LibraryID { return event.NewID[library]() }
+
+// NewCategoryID draws an id for a category.
+func NewCategoryID() CategoryID { return event.NewID[category]() }

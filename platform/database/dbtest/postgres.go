@@ -2,7 +2,7 @@ package dbtest
 
 import (
 	"bufio"
-	"database/sql"
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -22,6 +22,7 @@ import (
 	"github.com/gofrs/flock"
 	"github.com/google/uuid"
 	"github.com/lib/pq"
+	"github.com/uptrace/bun"
 
 	"accession/platform/database"
 )
@@ -29,9 +30,10 @@ import (
 // server is the PostgreSQL server of this test binary.
 type server struct {
 	url    *url.URL
-	admin  *sql.DB
+	admin  *bun.DB
 	prefix string // of the names of its databases
 	count  atomic.Int64
+	drops  sync.WaitGroup
 
 	// template is the name of the migrated database that others are copies of.
 	template func() (string, error)
@@ -78,22 +80,30 @@ func newServer() (*server, error) {
 		prefix: "accession_test_" + strings.ReplaceAll(uuid.NewString(), "-", "")[:12] + "_",
 		stop:   func() error { return nil },
 	}
-	if given := os.Getenv("ACCESSION_TEST_POSTGRES_URL"); given != "" {
+	given := os.Getenv("ACCESSION_TEST_POSTGRES_URL")
+	private := given == ""
+	if private {
+		if err := s.startPrivate(); err != nil {
+			return nil, err
+		}
+	} else {
 		u, err := url.Parse(given)
 		if err != nil {
 			return nil, errors.New("ACCESSION_TEST_POSTGRES_URL is not a URL")
 		}
 		s.url = u
-	} else if err := s.startPrivate(); err != nil {
-		return nil, err
 	}
 
-	c, err := pq.NewConnector(s.url.String())
+	admin, err := database.Open(context.Background(), database.Config{URL: s.url.String(), WriteConns: 8, LockTimeout: -1, StatementTimeout: -1})
 	if err != nil {
-		return nil, errors.Join(fmt.Errorf("connect to PostgreSQL: %w", err), s.stop())
+		return nil, errors.Join(fmt.Errorf("open database for creating others: %w", err), s.stop())
 	}
-	s.admin = sql.OpenDB(c)
-	s.admin.SetMaxOpenConns(4)
+	s.admin = admin.Write
+	if private {
+		if _, err := s.admin.Exec("CREATE ROLE needs_password"); err != nil {
+			return nil, errors.Join(err, s.stop())
+		}
+	}
 
 	template := s.prefix + "template"
 	s.template = sync.OnceValues(func() (string, error) {
@@ -104,9 +114,10 @@ func newServer() (*server, error) {
 	})
 	stop := s.stop
 	s.stop = func() error {
-		// IF EXISTS: perhaps no test wanted it. A private server takes everything with it, but ours is quicker told so.
+		s.drops.Wait()
+		// IF EXISTS: perhaps no test wanted it.
 		_, err := s.admin.Exec("DROP DATABASE IF EXISTS " + pq.QuoteIdentifier(template) + " WITH (FORCE)")
-		return errors.Join(err, s.admin.Close(), stop())
+		return errors.Join(err, admin.Close(), stop())
 	}
 	return s, nil
 }
@@ -119,9 +130,12 @@ func (s *server) newDatabase(t testing.TB, template string) string {
 		t.Fatalf("create database: %v", err)
 	}
 	t.Cleanup(func() {
-		if _, err := s.admin.Exec("DROP DATABASE " + pq.QuoteIdentifier(name) + " WITH (FORCE)"); err != nil {
-			t.Errorf("drop database: %v", err)
-		}
+		// In the background: PostgreSQL looks only every 100 ms whether the sessions of the test have ended.
+		s.drops.Go(func() {
+			if _, err := s.admin.Exec("DROP DATABASE " + pq.QuoteIdentifier(name) + " WITH (FORCE)"); err != nil {
+				fmt.Fprintln(os.Stderr, "drop test database:", err)
+			}
+		})
 	})
 	return s.urlOf(name)
 }
@@ -163,15 +177,15 @@ func (s *server) startPrivate() (err error) {
 		"--no-sync", "--no-instructions").CombinedOutput(); err != nil {
 		return fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	// Trust everybody who can reach the socket, but for the roles of tests about passwords. The file is there already, and
-	// stays its owner's.
+	// Trust everybody who can reach the socket, but for the members of needs_password, which tests of logins use. The file
+	// is there already, and stays its owner's.
 	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all +needs_password scram-sha-256\nlocal all all trust\n"), 0o600); err != nil {
 		return err
 	}
 
 	cmd := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "max_connections=300",
 		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "logging_collector=off",
-		"-c", "shared_buffers=32MB", "-c", "max_wal_size=4GB")
+		"-c", "shared_buffers=32MB")
 	log, err := cmd.StderrPipe()
 	if err != nil {
 		return err

@@ -1,0 +1,145 @@
+package editions
+
+import (
+	"context"
+	"errors"
+	"net/http"
+
+	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/editions/editionsevents"
+	"accession/platform/consistency"
+	"accession/platform/httpapi"
+	"accession/platform/module"
+	"accession/platform/problem"
+	"accession/platform/projection"
+
+	"github.com/danielgtaylor/huma/v2"
+	"github.com/uptrace/bun"
+)
+
+// ErrEditionNotFound: there is no edition with the id.
+var ErrEditionNotFound = problem.New(problem.NotFound, "edition-not-found", "There is no edition with this id.")
+
+// ImprintBody is what is printed in an edition, as clients say it. All of it may be left out or null.
+type ImprintBody struct {
+	ISBN      *string `json:"isbn,omitempty" nullable:"true" doc:"ISBN-10 or ISBN-13, with hyphens or without; kept as ISBN-13." example:"978-0-14-044913-6"`
+	Publisher *string `json:"publisher,omitempty" nullable:"true" doc:"Up to 200 characters."`
+	Year      *int    `json:"year,omitempty" nullable:"true" doc:"From 1000 to next year."`
+	Language  *string `json:"language,omitempty" nullable:"true" doc:"Up to 200 characters." example:"en"`
+	Format    *string `json:"format,omitempty" nullable:"true" doc:"Up to 200 characters." example:"paperback"`
+}
+
+// Imprint is the body as commands take it.
+func (b ImprintBody) Imprint() Imprint {
+	said := func(s *string) string {
+		if s == nil {
+			return ""
+		}
+		return *s
+	}
+	return Imprint{ISBN: said(b.ISBN), Publisher: said(b.Publisher), Year: b.Year, Language: said(b.Language), Format: said(b.Format)}
+}
+
+type addEditionInput struct {
+	httpapi.Actor
+	Book string `path:"id" doc:"The book's id."`
+	Body struct {
+		ID   *string `json:"id,omitempty" doc:"A UUID of your own, to be able to repeat the request."`
+		Base *string `json:"base_edition_id" doc:"The edition that the new one replaces: any earlier edition of this book."`
+		ImprintBody
+	}
+}
+
+type getEditionInput struct {
+	httpapi.Consistency
+	ID string `path:"id" doc:"The edition's id."`
+}
+
+type listEditionsInput struct {
+	httpapi.Consistency
+	httpapi.Paging
+	Book string `path:"id" doc:"The book's id."`
+}
+
+func routes(api *httpapi.API, env module.Env) {
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "add-edition", Method: http.MethodPost, Path: "/books/{id}/editions", Tags: []string{"Editions"},
+		Summary: "Add an edition to a book", DefaultStatus: http.StatusCreated, Metadata: httpapi.Also(http.StatusOK, http.StatusAccepted),
+		Errors: httpapi.Errors(ErrBookNotFound, ErrBaseEditionNotFound, ErrISBNTaken, consistency.ErrIDTaken, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *addEditionInput) (*httpapi.Written[Edition], error) {
+		cmd := AddEdition{ID: editionsevents.NewEditionID(), Imprint: in.Body.Imprint()}
+		err := errors.Join(
+			httpapi.ParseID(&cmd.Book, in.Book, ErrBookNotFound),
+			problem.Join(
+				httpapi.GivenID(&cmd.ID, in.Body.ID, "body.id"),
+				httpapi.GivenID(&cmd.Base, in.Body.Base, "body.base_edition_id"),
+			))
+		if err != nil {
+			return nil, err
+		}
+		receipt, err := env.Runner.Run(ctx, cmd.Request(in.Who()))
+		if err != nil {
+			return nil, problem.Under("body.", err)
+		}
+		category, book, err := placeOf(ctx, env.Log, cmd.Book)
+		if err != nil {
+			return nil, err
+		}
+		e := Stored(receipt, category, book)
+		return httpapi.Created(e, 1, "/editions/"+e.ID, receipt.Position, e.Number == nil, receipt.Repeated), nil
+	})
+
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "get-edition", Method: http.MethodGet, Path: "/editions/{id}", Tags: []string{"Editions"},
+		Summary: "One edition", Errors: httpapi.Errors(ErrEditionNotFound, projection.ErrBehind),
+	}, func(ctx context.Context, in *getEditionInput) (*httpapi.One[Edition], error) {
+		var id editionsevents.EditionID
+		if err := httpapi.ParseID(&id, in.ID, ErrEditionNotFound); err != nil {
+			return nil, err
+		}
+		var found Edition
+		var version int
+		at, err := env.Read(ctx, Editions.Name, in.Consistency, ErrEditionNotFound, func(ctx context.Context, db bun.IDB) (err error) {
+			found, version, err = findEdition(ctx, db, id.String())
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.NewOne(found, version, at), nil
+	})
+
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "list-editions", Method: http.MethodGet, Path: "/books/{id}/editions", Tags: []string{"Editions"},
+		Summary: "The editions of a book, by number", Errors: httpapi.Errors(ErrBookNotFound, projection.ErrBehind),
+	}, func(ctx context.Context, in *listEditionsInput) (*httpapi.List[Edition], error) {
+		var book catalogueevents.BookID
+		if err := httpapi.ParseID(&book, in.Book, ErrBookNotFound); err != nil {
+			return nil, err
+		}
+		listing := httpapi.Listing{"editions", book.String()}
+		var after place
+		if err := listing.Open(in.Cursor, &after); err != nil {
+			return nil, err
+		}
+		var found []Edition
+		at, err := env.Read(ctx, Editions.Name, in.Consistency, ErrBookNotFound, func(ctx context.Context, db bun.IDB) (err error) {
+			found, err = listEditions(ctx, db, book.String(), after, in.Limit+1)
+			return err
+		})
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.NewList(ctx, in.Paging, found, func(last Edition) string {
+			return listing.Cursor(placeInList(last))
+		}).At(at), nil
+	})
+}
+
+func placeInList(e Edition) place {
+	p := place{ID: e.ID}
+	if e.Number != nil {
+		p.Number = *e.Number
+	}
+	return p
+}

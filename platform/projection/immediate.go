@@ -1,0 +1,105 @@
+package projection
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"accession/platform/event"
+	"accession/platform/eventlog"
+	"accession/platform/eventlog/sqldb"
+	"accession/platform/problem"
+
+	"github.com/uptrace/bun"
+)
+
+// Immediately plays events in the transaction that stores them, into the projectors whose timing is Immediate. It fits
+// consistency.Immediate and is safe for concurrent use.
+type Immediately struct{ p *Projectionist }
+
+// Immediate is the part of the projectionist that commands need. Give it to every runner, whatever the configuration says: which
+// projectors are immediate is decided by the database, and another process may have changed it.
+func (p *Projectionist) Immediate() Immediately { return Immediately{p} }
+
+// ErrProjectorVersion: a projector is immediate in another version than this process has, so that nothing may be stored from
+// here. Nothing was.
+var ErrProjectorVersion = problem.New(problem.Unavailable, "projector-version",
+	"The server is being replaced by another version of itself. Try again in a moment.")
+
+// Play plays the events, which have no position yet, into tx. An error fails the command: a fault of the database as it is (an
+// eventlog.ErrBusy or ErrAgain where it is one), a handler's as an Internal problem. The projector is not broken by it: the
+// event was never stored. Checkpoints are not touched; the head of the log counts instead.
+func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.Envelope) error {
+	var concerned []*player
+	for _, pl := range i.p.players {
+		if slices.ContainsFunc(events, func(env event.Envelope) bool { return pl.listens(env.Type) }) {
+			concerned = append(concerned, pl)
+		}
+	}
+	if len(concerned) == 0 {
+		return nil
+	}
+	t, ok := tx.(*sqldb.Tx)
+	if !ok {
+		if i.p.Timing == Immediate {
+			return fmt.Errorf("play immediately: a %T cannot hold the projectors' tables: use background timing", tx)
+		}
+		return nil // Boot has seen to it that none is immediate
+	}
+	due, err := immediate(ctx, t.DB(), concerned)
+	if err != nil {
+		return err
+	}
+	for _, pl := range due {
+		err := pl.play(ctx, t.DB(), events)
+		switch {
+		case err == nil:
+		case isTransient(err):
+			return fault("play "+pl.Name+" immediately", err)
+		default:
+			pl.logFailure(ctx, err)
+			return problem.New(problem.Internal, "projector-failed", "Nothing was stored, because the read model %s could not take it in.", pl.Name).
+				Because(fmt.Errorf("play %s immediately: %w", pl.Name, err))
+		}
+	}
+	return nil
+}
+
+// immediate picks those that the database says are immediate. Their timing stays so until the end of the transaction, and
+// nobody else plays into them until then: events are played in the order in which they will stand in the log, and no change of
+// a row is lost.
+func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*player, err error) {
+	names := make([]string, len(players))
+	for i, pl := range players {
+		names[i] = pl.Name
+	}
+	query, args := `SELECT name, version FROM projectors WHERE timing = ? AND name IN (?) ORDER BY name`, []any{Immediate, bun.In(names)}
+	if isPostgres(db) {
+		// One message, but two statements: the second sees what was committed before the first had its lock.
+		query, args = shared+`; `+query+` FOR NO KEY UPDATE`, append([]any{int64(timingLock)}, args...)
+	}
+	rs, err := db.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, fault("read timings", err)
+	}
+	defer func() { _ = rs.Close() }() // Err below says what went wrong
+	if isPostgres(db) && !rs.NextResultSet() {
+		return nil, fault("lock timings", rs.Err())
+	}
+	for rs.Next() {
+		var name string
+		var version int
+		if err := rs.Scan(&name, &version); err != nil {
+			return nil, fmt.Errorf("read timings: %w", err)
+		}
+		pl := players[slices.Index(names, name)]
+		if pl.Version != version {
+			return nil, ErrProjectorVersion.Because(fmt.Errorf("projector %s is immediate in version %d, this process has %d", name, version, pl.Version))
+		}
+		due = append(due, pl)
+	}
+	if err := rs.Err(); err != nil {
+		return nil, fault("read timings", err)
+	}
+	return due, nil
+}

@@ -1,0 +1,144 @@
+package projection
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"accession/platform/event"
+	"accession/platform/eventlog"
+	"accession/platform/eventlog/sqldb"
+
+	"github.com/uptrace/bun"
+)
+
+// timingLock is the key of the advisory lock that stands before the timings on PostgreSQL: whoever goes by a timing shares it
+// until the end of the transaction, whoever changes one has it alone. So a command that has read "background" has stored its
+// events by the time that somebody plays the rest and writes "immediate". On SQLite there is only one who writes.
+//
+// Its place in the order of locks is before the checkpoint.
+const timingLock = 0x70726f6a6563746f // "projecto"
+
+const (
+	alone  = `SELECT pg_advisory_xact_lock(?)`
+	shared = `SELECT pg_advisory_xact_lock_shared(?)`
+)
+
+// lockTimings is for those who change one.
+func lockTimings(ctx context.Context, db bun.IDB) error {
+	if !isPostgres(db) {
+		return nil
+	}
+	if _, err := db.ExecContext(ctx, alone, int64(timingLock)); err != nil {
+		return fault("lock timings", err)
+	}
+	return nil
+}
+
+// lockLog keeps everybody from appending until the end of the transaction, and gives the end of the log. It comes last in the
+// order of locks.
+func lockLog(ctx context.Context, db bun.IDB) (eventlog.Head, error) {
+	if isPostgres(db) {
+		if _, err := db.ExecContext(ctx, `SELECT position FROM log_head FOR UPDATE`); err != nil {
+			return eventlog.Head{}, fault("lock log head", err)
+		}
+	}
+	return sqldb.HeadOf(ctx, db)
+}
+
+// settle gives the projector the timing of the configuration.
+func (p *player) settle(ctx context.Context) error {
+	for try := 0; ; try++ {
+		at, err := p.at(ctx, p.DB.Read)
+		if err != nil || at.timing == p.Timing {
+			return err
+		}
+		if p.Timing == Immediate {
+			if err := p.catchUp(ctx); err != nil {
+				return err
+			}
+		}
+		err = p.flip(ctx, p.Timing)
+		switch {
+		case err == nil:
+			p.logger.InfoContext(ctx, "projector changed its timing", "timing", string(p.Timing))
+			return nil
+		case !errors.Is(err, errStale) && !isTransient(err) || try == flips:
+			return fmt.Errorf("make it %s: %w", p.Timing, err)
+		}
+		if err := wait(ctx, 10*time.Millisecond<<try); err != nil {
+			return err
+		}
+	}
+}
+
+// flips is how often a flip is tried again that was too late or waited for a lock in vain.
+const flips = 5
+
+// catchUp plays in batches up to the end of the log, as in the background.
+func (p *player) catchUp(ctx context.Context) error {
+	p.waiting.Add(1)
+	defer p.waiting.Add(-1)
+	for {
+		more, err := p.step(ctx)
+		if err != nil || !more {
+			return err
+		}
+	}
+}
+
+// flip changes the timing in one transaction in which nobody appends.
+func (p *player) flip(ctx context.Context, to Timing) error {
+	tx, err := sqldb.Begin(ctx, p.DB, p.Patience)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	db := tx.DB()
+	if err := lockTimings(ctx, db); err != nil {
+		return err
+	}
+	at, err := p.at(ctx, db)
+	if err != nil || at.timing == to {
+		return err
+	}
+	// The checkpoint is moved before the log is locked, and the tables written behind it, so that the locks are taken in their
+	// order; the second time it gets its place.
+	if err := p.compareAndSet(ctx, db, at, `position = ?`, at.position); err != nil {
+		return err
+	}
+	head, err := lockLog(ctx, db)
+	if err != nil {
+		return err
+	}
+	if head.Log != at.log {
+		return errOtherLog
+	}
+	if to == Immediate {
+		if err := p.playRest(ctx, db, at, head.Position); err != nil {
+			return err
+		}
+	}
+	if err := p.retime(ctx, db, at, to, head.Position); err != nil {
+		return err
+	}
+	return commit(ctx, tx, p.Patience)
+}
+
+// playRest plays what came since catchUp.
+func (p *player) playRest(ctx context.Context, db bun.IDB, at checkpoint, until event.Position) error {
+	var batch []event.Envelope
+	for env, err := range sqldb.ReadWith(ctx, db, p.Registry, eventlog.Query{After: at.position, Until: until, Types: p.events}) {
+		if err != nil {
+			return err
+		}
+		if batch = append(batch, env); len(batch) == p.Batch {
+			if err := p.play(ctx, db, batch); err != nil {
+				return err
+			}
+			batch = batch[:0]
+		}
+	}
+	return p.play(ctx, db, batch)
+}
