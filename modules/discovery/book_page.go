@@ -176,7 +176,7 @@ func imprint(e entry) []string {
 func notes(e entry) []string {
 	var parts []string
 	if e.Language != "" {
-		parts = append(parts, languageName(e.Language))
+		parts = append(parts, languageNames(e.Language))
 	}
 	if e.Format != "" {
 		parts = append(parts, e.Format)
@@ -185,6 +185,15 @@ func notes(e entry) []string {
 		parts = append(parts, "ISBN "+e.ISBN)
 	}
 	return parts
+}
+
+// languageNames is s in English names: one language, or several as "de; en".
+func languageNames(s string) string {
+	names := strings.Split(s, ";")
+	for i, n := range names {
+		names[i] = languageName(strings.TrimSpace(n))
+	}
+	return strings.Join(names, ", ")
 }
 
 // languageName is the English name of the language that s is the tag of, else s.

@@ -22,7 +22,7 @@ import (
 	"github.com/uptrace/bun"
 )
 
-//go:embed templates
+//go:embed templates/*.html
 var templates embed.FS
 
 // How much one page shows.
@@ -150,9 +150,11 @@ func (d desk) librariesPage(r *http.Request) (web.Page, error) {
 			if err != nil {
 				return err
 			}
-			body.Cards = append(body.Cards, card{named: nameOf(l), Path: pathOf(l.Tag), Notes: []string{
-				web.Count(counts[l.Tag].Live, "category", "categories"), web.Count(books, "book", "books"),
-			}})
+			notes := []string{"nothing in it yet"}
+			if n := counts[l.Tag].Live; n > 0 {
+				notes = []string{web.Count(n, "category", "categories"), web.Count(books, "book", "books")}
+			}
+			body.Cards = append(body.Cards, card{named: nameOf(l), Path: pathOf(l.Tag), Notes: notes})
 		}
 		if len(libraries) == 1 && from == (libraryAfter{}) {
 			in(&p, libraries[0], "")

@@ -206,6 +206,14 @@ func TestTheFileCanBeNamedInTheEnvironment(t *testing.T) {
 	}
 }
 
+func TestZeroNeedsNoUnit(t *testing.T) {
+	t.Parallel()
+	c, _, err := Load(Sources{File: write(t, "database: {statement_timeout: 0}"), Env: []string{"ACCESSION_DATABASE_IDLE_IN_TRANSACTION_TIMEOUT=0"}})
+	if err != nil || c.Database.StatementTimeout != 0 || c.Database.IdleInTransactionTimeout != 0 {
+		t.Errorf("timeouts are %v and %v, error %v", c.Database.StatementTimeout, c.Database.IdleInTransactionTimeout, err)
+	}
+}
+
 func TestConstraintsWithoutLockGetTheFirstModeTheyCanHave(t *testing.T) {
 	t.Parallel()
 	c, _, err := Load(Sources{Constraints: map[string][]string{"a": {"retry", "queue"}, "b": {"reject", "lock"}}})

@@ -157,4 +157,3 @@ func describe(r Row) string {
 	}
 	return s
 }
-

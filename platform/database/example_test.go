@@ -31,9 +31,9 @@ func Example() {
 	for range 2 {
 		_, err := db.Write.ExecContext(ctx, "INSERT INTO shelves VALUES ('reading room', 1)")
 		columns, taken := database.UniqueViolation(err)
-		fmt.Println(taken, columns)
+		fmt.Printf("taken: %t %q\n", taken, columns)
 	}
 	// Output:
-	// false
-	// true shelves.room, shelves.number
+	// taken: false ""
+	// taken: true "shelves.room, shelves.number"
 }

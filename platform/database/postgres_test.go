@@ -121,6 +121,11 @@ func TestWhatIsWrongWithAServer(t *testing.T) {
 	if private {
 		db := open(t, database.Config{URL: good})
 		mustExec(t, db.Write, `CREATE ROLE librarian LOGIN PASSWORD 'sesame' IN ROLE needs_password`)
+		t.Cleanup(func() {
+			if _, err := db.Write.ExecContext(context.Background(), "DROP ROLE librarian"); err != nil {
+				t.Error(err)
+			}
+		})
 		open(t, database.Config{URL: change(func(u *url.URL) { u.User = url.UserPassword("librarian", "sesame") })})
 	}
 

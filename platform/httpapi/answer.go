@@ -9,6 +9,9 @@ import (
 	"accession/platform/event"
 )
 
+// The answers. A handler returns one as it is, or a struct of its own with these fields: huma takes Status and Body from the
+// struct itself, and finds no header in an embedded type that is not exported.
+
 // One is the answer of a route that reads one thing.
 type One[T any] struct {
 	ETag     string `header:"ETag" doc:"The version of the thing, quoted."`

@@ -249,7 +249,7 @@ func (a *API) noRoute(w http.ResponseWriter, r *http.Request, fallback http.Hand
 
 // panicked answers for a handler that panicked, as far as nothing was answered yet.
 func (a *API) panicked(rec *recorder, r *http.Request, p any) {
-	if p == http.ErrAbortHandler { // how a handler gives up on purpose
+	if err, ok := p.(error); ok && errors.Is(err, http.ErrAbortHandler) { // how a handler gives up on purpose
 		rec.broken = true
 		return
 	}

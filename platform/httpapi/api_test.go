@@ -361,7 +361,7 @@ func TestAClientThatWentAwayIsNoNews(t *testing.T) {
 	b := setup(t, httpapi.Config{})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	r := httptest.NewRequestWithContext(ctx, "POST", "/api/v1/shelves", strings.NewReader(`{"name":"slow"}`))
+	r := httptest.NewRequestWithContext(ctx, http.MethodPost, "/api/v1/shelves", strings.NewReader(`{"name":"slow"}`))
 	b.handler.ServeHTTP(httptest.NewRecorder(), r)
 	if got := b.served.all(); got[len(got)-1] != "POST /api/v1/shelves 499" {
 		t.Errorf("counted as %s", got[len(got)-1])
@@ -377,7 +377,7 @@ func TestAnAnswerThatBreaksOffIsCutOff(t *testing.T) {
 	t.Parallel()
 	b := setup(t, httpapi.Config{})
 	b.api.Page("GET /half", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		io.WriteString(w, "half of ")
+		fmt.Fprint(w, "half of ")
 		panic("the pen broke")
 	}))
 	b.api.Page("GET /abort", http.HandlerFunc(func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }))
@@ -421,7 +421,7 @@ func TestStreamsAreFlushed(t *testing.T) {
 		if err := errors.Join(conn.SetWriteDeadline(time.Time{}), conn.Flush()); err != nil {
 			t.Error(err)
 		}
-		io.WriteString(w, "one\n")
+		fmt.Fprint(w, "one\n")
 		w.(http.Flusher).Flush()
 		select {
 		case <-b.api.Stopping():

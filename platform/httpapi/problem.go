@@ -154,7 +154,10 @@ func field(d *huma.ErrorDetail) problem.Field {
 		f.Message = "there is no such field"
 		return f
 	}
-	switch v := d.Value.(type) { // huma repeats whole bodies
+	if f.Location == "body" { // huma repeats all of it
+		return f
+	}
+	switch v := d.Value.(type) {
 	case string:
 		if v != "" && utf8.RuneCountInString(v) <= 100 {
 			f.Value = v

@@ -23,6 +23,10 @@ type Env struct {
 	Projections *projection.Projectionist // reads its read models
 }
 
+func newEnv(r usecase.Runner, l eventlog.Reader, p *projection.Projectionist) Env {
+	return Env{r, l, p}
+}
+
 // patience is how long a read waits for its read model when the client does not say: INTERFACES' default.
 const patience = 2 * time.Second
 

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 
@@ -83,8 +84,12 @@ func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*playe
 		return nil, fault("read timings", err)
 	}
 	defer func() { _ = rs.Close() }() // Err below says what went wrong
-	if isPostgres(db) && !rs.NextResultSet() {
-		return nil, fault("lock timings", rs.Err())
+	if isPostgres(db) {
+		for rs.Next() { // the lock's answer says nothing
+		}
+		if !rs.NextResultSet() {
+			return nil, fault("lock timings", errors.Join(rs.Err(), errors.New("no answer")))
+		}
 	}
 	for rs.Next() {
 		var name string

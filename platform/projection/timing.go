@@ -129,7 +129,7 @@ func (p *player) flip(ctx context.Context, to Timing) error {
 // playRest plays what came since catchUp.
 func (p *player) playRest(ctx context.Context, db bun.IDB, at checkpoint, until event.Position) error {
 	var batch []event.Envelope
-	for env, err := range sqldb.ReadWith(ctx, db, p.Registry, eventlog.Query{After: at.position, Until: until, Types: p.events}) {
+	for env, err := range sqldb.NewReader(db, p.Registry).Read(ctx, eventlog.Query{After: at.position, Until: until, Types: p.events}) {
 		if err != nil {
 			return err
 		}

@@ -64,32 +64,30 @@ func (p *player) verify(ctx context.Context, scratch *database.DB) ([]Finding, e
 	if err := r.play(ctx, at.position); err != nil { // most of it, before there is a snapshot to be held
 		return nil, err
 	}
-	tx, err := p.DB.Read.BeginTx(ctx, snapshot(p.DB.Read))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = tx.Rollback() }() // there is nothing to undo
-	if at, err = p.reached(ctx, tx); err != nil {
-		return nil, err
-	}
-	if at.position < r.at {
-		return nil, errors.New("it began anew meanwhile: verify again")
-	}
-	if err := r.play(ctx, at.position); err != nil {
-		return nil, err
-	}
 	var findings []Finding
-	for i, live := range p.tables {
-		found, err := compare(r.tables[i].rows(ctx, scratch.Read, scratch.Read), live.rows(ctx, p.DB.Read, tx))
-		if err != nil {
-			return findings, fmt.Errorf("compare %s: %w", live.Name, err)
+	err = p.DB.Snapshot(ctx, func(ctx context.Context, db bun.IDB) error {
+		if at, err = p.reached(ctx, db); err != nil {
+			return err
 		}
-		for _, f := range found {
-			f.Projector, f.Table, f.Position = p.Name, live.Name, at.position
-			findings = append(findings, f)
+		if at.position < r.at {
+			return errors.New("it began anew meanwhile: verify again")
 		}
-	}
-	return findings, nil
+		if err := r.play(ctx, at.position); err != nil {
+			return err
+		}
+		for i, live := range p.tables {
+			found, err := compare(r.tables[i].rows(ctx, scratch.Read, scratch.Read), live.rows(ctx, p.DB.Read, db))
+			if err != nil {
+				return fmt.Errorf("compare %s: %w", live.Name, err)
+			}
+			for _, f := range found {
+				f.Projector, f.Table, f.Position = p.Name, live.Name, at.position
+				findings = append(findings, f)
+			}
+		}
+		return nil
+	})
+	return findings, err
 }
 
 // replica is a projector in a scratch database.
@@ -221,7 +219,12 @@ func (t *table) json(row reflect.Value) (string, error) {
 func (t *table) keyText(row reflect.Value) string {
 	parts := make([]string, len(t.PKs))
 	for i, f := range t.PKs {
-		parts[i] = fmt.Sprintf("%s=%v", f.Name, reflect.Indirect(f.Value(row.Elem())))
+		v := reflect.Indirect(f.Value(row.Elem()))
+		form := "%s=%v"
+		if v.Type() == reflect.TypeFor[[]byte]() {
+			form = "%s=%q"
+		}
+		parts[i] = fmt.Sprintf(form, f.Name, v)
 	}
 	return strings.Join(parts, ", ")
 }

@@ -2,7 +2,6 @@ package projection
 
 import (
 	"context"
-	"database/sql"
 	"errors"
 	"fmt"
 	"time"
@@ -33,29 +32,23 @@ var ErrBehind = &problem.Error{
 // a projector that is Broken. The position is good for the tables of this projector alone.
 //
 // A reader that did not find a thing may look again with the [Projectionist.Head] as Min: then what was stored before it asked
-// is found. An error of read's is returned as it is. read may be run only once, and must not keep db.
+// is found. An error of read's is returned as it is, with the position. read must not keep db.
 func (p *Projectionist) View(ctx context.Context, q Query, read func(ctx context.Context, db bun.IDB) error) (event.Position, error) {
 	pl, err := p.player(q.Projector)
 	if err != nil {
 		return 0, fmt.Errorf("view: %w", err)
 	}
-	at, err := pl.await(ctx, q.Min, time.Now().Add(q.Wait), func() (checkpoint, error) {
-		tx, err := p.DB.Read.BeginTx(ctx, snapshot(p.DB.Read))
-		if err != nil {
-			return checkpoint{}, fmt.Errorf("view %s: %w", pl.Name, err)
-		}
-		defer func() { _ = tx.Rollback() }() // there is nothing to undo
-		at, err := pl.reached(ctx, tx)
-		if err != nil || at.position < q.Min {
-			return at, err
-		}
-		return at, read(ctx, tx)
+	at, err := pl.await(ctx, q.Min, time.Now().Add(q.Wait), func() (at checkpoint, _ error) {
+		return at, p.DB.Snapshot(ctx, func(ctx context.Context, db bun.IDB) (err error) {
+			if at, err = pl.reached(ctx, db); err != nil || at.position < q.Min {
+				return err
+			}
+			return read(ctx, db)
+		})
 	})
 	switch {
-	case err != nil:
-		return 0, err
-	case at.position >= q.Min:
-		return at.position, nil
+	case err != nil || at.position >= q.Min:
+		return at.position, err
 	case at.state == Broken:
 		e := *ErrBehind
 		e.Message = fmt.Sprintf("What was asked for is stored, but the read model %s is broken at position %d and cannot show it before it is mended.", pl.Name, at.position)
@@ -83,14 +76,6 @@ func (p *Projectionist) Wait(ctx context.Context, projector string, position eve
 	}
 	if err != nil {
 		return fmt.Errorf("wait for projector %s to reach %d: %w", projector, position, err)
-	}
-	return nil
-}
-
-// snapshot is how to begin a transaction that sees one state of the database. SQLite knows no other.
-func snapshot(db bun.IDB) *sql.TxOptions {
-	if isPostgres(db) {
-		return &sql.TxOptions{Isolation: sql.LevelRepeatableRead, ReadOnly: true}
 	}
 	return nil
 }

@@ -9,7 +9,7 @@ import (
 	"strings"
 )
 
-//go:embed assets
+//go:embed assets/*
 var assetFiles embed.FS
 
 // asset is a file as it is served.

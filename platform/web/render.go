@@ -22,7 +22,7 @@ import (
 // no script, ours or anybody's, and is shown in nobody's frame.
 const ContentSecurityPolicy = "default-src 'self'; script-src 'none'; object-src 'none'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 
-//go:embed templates
+//go:embed templates/*.html
 var ownTemplates embed.FS
 
 // Renderer writes pages. It is safe for concurrent use.

@@ -5,6 +5,8 @@ package catalogueevents
 import (
 	"accession/modules/library/libraryevents"
 	"accession/platform/event"
+
+	"github.com/google/uuid"
 )
 
 type book struct{}
@@ -48,3 +50,8 @@ func PlayPlace(p *Place, e event.Event) {
 
 // NewBookID draws an id for a book.
 func NewBookID() BookID { return event.NewID[book]() }
+
+// DerivedBookID is the id that the parts always give under space: importing the same again names the same book.
+func DerivedBookID(space uuid.UUID, parts ...string) BookID {
+	return event.DerivedID[book](space, parts...)
+}

@@ -6,6 +6,8 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/library/libraryevents"
 	"accession/platform/event"
+
+	"github.com/google/uuid"
 )
 
 type edition struct{}
@@ -47,3 +49,8 @@ func (e *EditionAdded) Tags() []event.Tag {
 
 // NewEditionID draws an id for an edition.
 func NewEditionID() EditionID { return event.NewID[edition]() }
+
+// DerivedEditionID is the id that the parts always give under space: importing the same again names the same edition.
+func DerivedEditionID(space uuid.UUID, parts ...string) EditionID {
+	return event.DerivedID[edition](space, parts...)
+}

@@ -2,7 +2,11 @@
 // data: any module may import it.
 package libraryevents
 
-import "accession/platform/event"
+import (
+	"accession/platform/event"
+
+	"github.com/google/uuid"
+)
 
 type library struct{}
 
@@ -59,3 +63,8 @@ func NewLibraryID() LibraryID { return event.NewID[library]() }
 
 // NewCategoryID draws an id for a category.
 func NewCategoryID() CategoryID { return event.NewID[category]() }
+
+// DerivedCategoryID is the id that the parts always give under space: importing the same again names the same category.
+func DerivedCategoryID(space uuid.UUID, parts ...string) CategoryID {
+	return event.DerivedID[category](space, parts...)
+}

@@ -18,15 +18,16 @@ import (
 )
 
 // Register is a register in a SQL database. It is safe for concurrent use.
-type Register struct{ db *database.DB }
+type Register struct{ read bun.IDB }
 
-// New is the register in db, whose migrations have run.
-func New(db *database.DB) *Register { return &Register{db} }
+// New is the register that reads with db where it is given no transaction: a pool of a database whose migrations have run, or
+// a snapshot of one.
+func New(db bun.IDB) *Register { return &Register{db} }
 
 // Load implements consistency.Register with at most one query for each kind of question; on PostgreSQL with one more before
 // them, which makes the guard rows that are not there yet: a row that does not exist cannot be locked.
 func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Questions, s *consistency.State) error {
-	var db bun.IDB = r.db.Read
+	db := r.read
 	locking := false
 	if tx != nil {
 		t := tx.(*logdb.Tx)
@@ -179,7 +180,7 @@ func ancestors(tags []event.Tag) string {
 
 // Guards implements consistency.Register.
 func (r *Register) Guards(ctx context.Context) iter.Seq2[consistency.Guard, error] {
-	return all(ctx, r.db.Read, `SELECT "constraint", scope, last FROM register_guards ORDER BY 1, 2`, func(rs interface{ Scan(...any) error }) (consistency.Guard, error) {
+	return all(ctx, r.read, `SELECT "constraint", scope, last FROM register_guards ORDER BY 1, 2`, func(rs interface{ Scan(...any) error }) (consistency.Guard, error) {
 		var g consistency.Guard
 		err := rs.Scan(&g.Constraint, &g.Scope, &g.Last)
 		return g, err
@@ -188,7 +189,7 @@ func (r *Register) Guards(ctx context.Context) iter.Seq2[consistency.Guard, erro
 
 // Rows implements consistency.Register.
 func (r *Register) Rows(ctx context.Context) iter.Seq2[consistency.Row, error] {
-	return all(ctx, r.db.Read, `SELECT `+rowColumns+` FROM register_rows ORDER BY 1, 2, 3`, scanRow)
+	return all(ctx, r.read, `SELECT `+rowColumns+` FROM register_rows ORDER BY 1, 2, 3`, scanRow)
 }
 
 func all[T any](ctx context.Context, db bun.IDB, query string, scan func(interface{ Scan(...any) error }) (T, error)) iter.Seq2[T, error] {

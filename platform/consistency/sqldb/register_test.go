@@ -29,6 +29,6 @@ func TestContract(t *testing.T) {
 func open(db func(testing.TB) *database.DB) consistencytest.Open {
 	return func(t *testing.T, registry *event.Registry) consistencytest.Store {
 		d := db(t)
-		return consistencytest.Store{Log: logdb.New(d, registry, time.Minute), Register: sqldb.New(d)}
+		return consistencytest.Store{Log: logdb.New(d, registry, time.Minute), Register: sqldb.New(d.Read)}
 	}
 }

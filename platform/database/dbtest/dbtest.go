@@ -9,7 +9,8 @@
 // PostgreSQL is the server of the URL in ACCESSION_TEST_POSTGRES_URL, whose user must be allowed to create databases; else a
 // private server is started from the binaries on this machine (pg_config, PATH, /usr/lib/postgresql/*/bin), once for each
 // test binary and without syncing to disk. Where there are none, the tests that need it skip, and fail if CI=true. A
-// database is a copy of a template that was migrated once.
+// database is a copy of a template that was migrated once, so all have in common what a migration drew at random, such as the
+// id of the log; two databases that must differ in it are migrated each by themselves, from [PostgresURL] or a file.
 //
 // Databases on a server of yours that were left behind by killed tests are named accession_test_…; drop them at will. What a
 // private server leaves behind, the next run removes.

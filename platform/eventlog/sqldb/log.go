@@ -23,18 +23,27 @@ import (
 
 // Log is a log in a SQL database. It is safe for concurrent use.
 type Log struct {
+	Reader
 	db       *database.DB
-	registry *event.Registry
 	patience time.Duration
 }
 
+// Reader reads a log in a SQL database.
+type Reader struct {
+	db       bun.IDB
+	registry *event.Registry
+}
+
+// NewReader reads the log with db: a pool, or a snapshot, and then it is as safe for concurrent use as that is.
+func NewReader(db bun.IDB, registry *event.Registry) Reader { return Reader{db, registry} }
+
 // New is the log in db, whose migrations have run. patience bounds every wait for a lock, the log's head included.
 func New(db *database.DB, registry *event.Registry, patience time.Duration) *Log {
-	return &Log{db: db, registry: registry, patience: patience}
+	return &Log{Reader: NewReader(db.Read, registry), db: db, patience: patience}
 }
 
 // Head implements eventlog.Reader.
-func (l *Log) Head(ctx context.Context) (eventlog.Head, error) { return HeadOf(ctx, l.db.Read) }
+func (r Reader) Head(ctx context.Context) (eventlog.Head, error) { return HeadOf(ctx, r.db) }
 
 // HeadOf reads the end of the log with db, which may be a transaction of the caller's.
 func HeadOf(ctx context.Context, db bun.IDB) (eventlog.Head, error) {
@@ -51,12 +60,7 @@ const page = 500
 
 // Read implements eventlog.Reader. It reads page by page, so that no connection is held while the caller works; the prefix of
 // the log is stable, so pages fit together.
-func (l *Log) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Envelope, error] {
-	return ReadWith(ctx, l.db.Read, l.registry, q)
-}
-
-// ReadWith is Read with db, which may be a transaction of the caller's.
-func ReadWith(ctx context.Context, db bun.IDB, registry *event.Registry, q eventlog.Query) iter.Seq2[event.Envelope, error] {
+func (r Reader) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Envelope, error] {
 	return func(yield func(event.Envelope, error) bool) {
 		left := q.Limit
 		for {
@@ -66,13 +70,13 @@ func ReadWith(ctx context.Context, db bun.IDB, registry *event.Registry, q event
 			} else if q.Limit > 0 {
 				n = min(n, left)
 			}
-			rows, err := fetch(ctx, db, q, n)
+			rows, err := fetch(ctx, r.db, q, n)
 			if err != nil {
 				yield(event.Envelope{}, fmt.Errorf("read log: %w", err))
 				return
 			}
-			for _, r := range rows {
-				env, err := r.envelope(registry)
+			for _, row := range rows {
+				env, err := row.envelope(r.registry)
 				if !yield(env, err) || err != nil {
 					return
 				}
@@ -162,8 +166,8 @@ func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow
 }
 
 // Done implements eventlog.Reader.
-func (l *Log) Done(ctx context.Context, key string) (eventlog.Done, bool, error) {
-	found, err := done(ctx, l.db.Read, []string{key})
+func (r Reader) Done(ctx context.Context, key string) (eventlog.Done, bool, error) {
+	found, err := done(ctx, r.db, []string{key})
 	d, ok := found[key]
 	return d, ok, err
 }

@@ -1,0 +1,254 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strconv"
+	"time"
+
+	"accession/platform/event"
+	"accession/platform/eventlog"
+	"accession/platform/problem"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/fx"
+)
+
+func (c *cli) events() *cobra.Command {
+	return group("events", "Look at the log", "  accession events tail --follow\n  accession events show 1\n  accession events stats",
+		c.eventsTail(), c.eventsShow(), c.eventsStats())
+}
+
+// storedEvent is an event as the command line and pipes see it.
+type storedEvent struct {
+	Position   event.Position  `json:"position"`
+	ID         string          `json:"id"`
+	Type       string          `json:"type"`
+	Schema     int             `json:"schema"`
+	Stream     event.Tag       `json:"stream"`
+	Version    int             `json:"version"`
+	RecordedAt time.Time       `json:"recorded_at"`
+	Actor      string          `json:"actor"`
+	Data       json.RawMessage `json:"data"`
+}
+
+// shown is the event with its bytes as they are stored (raw), or as this binary understands them.
+func shown(env event.Envelope, raw bool) (storedEvent, error) {
+	data := env.Data
+	if !raw {
+		var err error
+		if data, err = event.Encode(env.Event); err != nil {
+			return storedEvent{}, err
+		}
+	}
+	return storedEvent{
+		Position: env.Position, ID: env.ID.String(), Type: env.Type, Schema: env.Schema, Stream: env.Stream, Version: env.Version,
+		RecordedAt: env.RecordedAt, Actor: env.Actor, Data: data,
+	}, nil
+}
+
+// withLog runs f on the log of the database, which is only looked at.
+func (c *cli) withLog(ctx context.Context, f func(log eventlog.Log) error) error {
+	a, err := c.open(ctx, look)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = a.db.Close() }() // nothing was written
+	var log eventlog.Log
+	if _, err := a.wire(fx.Populate(&log)); err != nil {
+		return err
+	}
+	return f(log)
+}
+
+func (c *cli) eventsTail() *cobra.Command {
+	var types []string
+	var scope, stream string
+	var after, last int64
+	var follow, raw bool
+	cmd := &cobra.Command{
+		Use:     "tail",
+		Short:   "The last events, or those after a position",
+		Example: "  accession events tail\n  accession events tail --type catalogue.book_added --follow\n  accession events tail --scope book:0192f3… --after 0",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if after < 0 || last < 1 {
+				return problem.New(problem.Usage, "usage", "--after takes 0 or more, --last 1 or more.")
+			}
+			q := eventlog.Query{Types: types, Tag: event.Tag(scope), Stream: event.Tag(stream)}
+			if cmd.Flags().Changed("after") {
+				q.After = event.Position(after)
+			} else {
+				q.Last = int(last)
+			}
+			return c.withLog(cmd.Context(), func(log eventlog.Log) error { return c.tail(cmd.Context(), log, q, follow, raw) })
+		},
+	}
+	databaseFlag(cmd)
+	cmd.Flags().StringSliceVar(&types, "type", nil, "only events of this stored name; may be repeated")
+	cmd.Flags().StringVar(&scope, "scope", "", "only events about this thing, as category:ID")
+	cmd.Flags().StringVar(&stream, "stream", "", "only events of this stream, as book:ID")
+	cmd.Flags().Int64Var(&after, "after", 0, "all events behind this position")
+	cmd.Flags().Int64Var(&last, "last", 20, "without --after: how many events from the end")
+	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until interrupted")
+	cmd.Flags().BoolVar(&raw, "raw", false, "show the bytes as they are stored")
+	return cmd
+}
+
+// followEvery is how often a follower looks: it is another process than the one that writes, and no bell reaches it.
+const followEvery = 250 * time.Millisecond
+
+func (c *cli) tail(ctx context.Context, log eventlog.Log, q eventlog.Query, follow, raw bool) error {
+	if follow && c.output == "" {
+		c.output = "ndjson" // a table ends
+	}
+	l := c.list(true, "position", "recorded", "type", "stream", "actor", "data")
+	for {
+		for env, err := range log.Read(ctx, q) {
+			if err != nil {
+				return err
+			}
+			e, err := shown(env, raw)
+			if err != nil {
+				return err
+			}
+			if err := l.add(e, e.Position, e.RecordedAt.Format(time.RFC3339), e.Type, e.Stream, e.Actor, clip(string(e.Data), 80)); err != nil {
+				return err
+			}
+			q.After = env.Position
+		}
+		q.Last = 0
+		if !follow {
+			return l.end()
+		}
+		select {
+		case <-ctx.Done():
+			return l.end()
+		case <-time.After(followEvery):
+		}
+	}
+}
+
+// clip cuts s to n characters for a table.
+func clip(s string, n int) string {
+	r := []rune(s)
+	if len(r) <= n {
+		return s
+	}
+	return string(r[:n-1]) + "…"
+}
+
+func (c *cli) eventsShow() *cobra.Command {
+	var raw bool
+	cmd := &cobra.Command{
+		Use:     "show POSITION",
+		Short:   "One event, whole",
+		Example: "  accession events show 1",
+		Args:    cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			at, err := strconv.ParseInt(args[0], 10, 64)
+			if err != nil || at < 1 {
+				return problem.New(problem.Usage, "usage", "%q is not a position: use a number from 1.", args[0])
+			}
+			return c.withLog(cmd.Context(), func(log eventlog.Log) error {
+				q := eventlog.Query{After: event.Position(at - 1), Until: event.Position(at)}
+				for env, err := range log.Read(cmd.Context(), q) {
+					if err != nil {
+						return err
+					}
+					e, err := shown(env, raw)
+					if err != nil {
+						return err
+					}
+					if c.output == "" {
+						c.output = "json"
+					}
+					return c.object(e,
+						[2]any{"position", e.Position}, [2]any{"id", e.ID}, [2]any{"type", e.Type}, [2]any{"schema", e.Schema},
+						[2]any{"stream", e.Stream}, [2]any{"version", e.Version}, [2]any{"recorded_at", e.RecordedAt.Format(time.RFC3339Nano)},
+						[2]any{"actor", e.Actor}, [2]any{"data", string(e.Data)})
+				}
+				return problem.New(problem.NotFound, "event-not-found", "There is no event at position %d.", at)
+			})
+		},
+	}
+	databaseFlag(cmd)
+	cmd.Flags().BoolVar(&raw, "raw", false, "show the bytes as they are stored")
+	return cmd
+}
+
+func (c *cli) eventsStats() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:     "stats",
+		Short:   "What is in the log, counted",
+		Example: "  accession events stats --output json",
+		Args:    cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			return c.withLog(cmd.Context(), func(log eventlog.Log) error { return c.stats(cmd.Context(), log) })
+		},
+	}
+	databaseFlag(cmd)
+	return cmd
+}
+
+// typeStats counts the events of one stored name and schema version.
+type typeStats struct {
+	Type   string         `json:"type"`
+	Schema int            `json:"schema"`
+	Events int            `json:"events"`
+	First  event.Position `json:"first"`
+	Last   event.Position `json:"last"`
+	Known  bool           `json:"known"` // this binary understands it
+}
+
+func (c *cli) stats(ctx context.Context, log eventlog.Log) error {
+	type key struct {
+		name   string
+		schema int
+	}
+	counts := map[key]*typeStats{}
+	streams := map[event.Tag]bool{}
+	head, err := log.Head(ctx)
+	if err != nil {
+		return err
+	}
+	for env, err := range log.Read(ctx, eventlog.Query{Until: head.Position}) {
+		if err != nil {
+			return err
+		}
+		k := key{env.Type, env.Schema}
+		s := counts[k]
+		if s == nil {
+			_, unknown := env.Event.(*event.Unknown)
+			s = &typeStats{Type: env.Type, Schema: env.Schema, First: env.Position, Known: !unknown}
+			counts[k] = s
+		}
+		s.Events++
+		s.Last = env.Position
+		streams[env.Stream] = true
+	}
+	var all []*typeStats
+	for _, s := range counts {
+		all = append(all, s)
+	}
+	slices.SortFunc(all, func(a, b *typeStats) int {
+		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Schema, b.Schema))
+	})
+	if c.output == "json" || c.output == "ndjson" {
+		return c.object(map[string]any{"log": head.Log, "position": head.Position, "streams": len(streams), "types": all})
+	}
+	l := c.list(false, "type", "schema", "events", "first", "last")
+	for _, s := range all {
+		if err := l.add(s, s.Type, s.Schema, s.Events, s.First, s.Last); err != nil {
+			return err
+		}
+	}
+	if err := l.end(); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "log %s at position %d, %d streams\n", head.Log, head.Position, len(streams))
+	return err
+}

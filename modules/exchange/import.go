@@ -1,0 +1,284 @@
+package exchange
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"time"
+
+	"accession/modules/catalogue"
+	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/editions"
+	"accession/modules/editions/editionsevents"
+	"accession/modules/exchange/gutenberg"
+	"accession/modules/library"
+	"accession/modules/library/libraryevents"
+	"accession/platform/eventlog"
+	"accession/platform/problem"
+	"accession/platform/text"
+	"accession/platform/usecase"
+)
+
+// Importer imports files into a library. Every row has an id derived from the library, the source and the row's key, so
+// importing a file again, also after an import that was killed, does nothing twice and goes on where that one ended.
+type Importer struct {
+	Runner  usecase.Runner
+	Log     eventlog.Reader
+	Actor   string
+	Workers int  // how many categories are filled at once; less than 1 is 1
+	DryRun  bool // look at everything, store nothing
+
+	// Progress is told of every row that was dealt with; nil: nobody is. It is called from several goroutines.
+	Progress func()
+}
+
+// source names a file's format in derived ids. It is stored, in a way: changing it would import everything again.
+const source = "gutenberg"
+
+// ErrLibraryAmbiguous: more than one library has the name.
+var ErrLibraryAmbiguous = problem.New(problem.Usage, "library-ambiguous", "")
+
+// Gutenberg imports a catalogue into the library with the name, which is opened if there is none. The report is worth reading
+// after an error too: it says how far the import came. An error ends the import; a row that is refused does not.
+func (im Importer) Gutenberg(ctx context.Context, name string, c *gutenberg.Catalogue) (*Report, error) {
+	r := &Report{Rows: c.Rows, DryRun: im.DryRun}
+	for _, n := range c.Notes {
+		r.add(Line{Line: n.Line, Key: n.Key, Outcome: Outcome(n.Kind), Detail: n.Reason})
+		if n.Kind == gutenberg.Skipped {
+			r.Skipped++
+			im.progress()
+		} else {
+			r.Warned++
+		}
+	}
+	lib, err := im.library(ctx, name)
+	if err != nil {
+		return r, err
+	}
+	r.Library = lib.String()
+	there, err := im.categories(ctx, lib)
+	if err != nil {
+		return r, err
+	}
+	run := &run{Importer: im, report: r, library: lib, there: there}
+	return r, run.all(ctx, c)
+}
+
+// library finds the library with the name, or opens it.
+func (im Importer) library(ctx context.Context, name string) (libraryevents.LibraryID, error) {
+	var found []libraryevents.LibraryID
+	opened := &libraryevents.LibraryOpened{}
+	for env, err := range im.Log.Read(ctx, eventlog.Query{Types: []string{opened.EventType()}}) {
+		if err != nil {
+			return libraryevents.LibraryID{}, fmt.Errorf("find library: %w", err)
+		}
+		if e, ok := env.Event.(*libraryevents.LibraryOpened); ok && e.Name == text.Squeeze(name) {
+			found = append(found, e.Library)
+		}
+	}
+	switch len(found) {
+	case 0:
+		cmd := library.OpenLibrary{ID: libraryevents.NewLibraryID(), Name: text.Squeeze(name)}
+		_, err := im.do(ctx, cmd.Request(im.Actor))
+		return cmd.ID, err
+	case 1:
+		return found[0], nil
+	}
+	e := *ErrLibraryAmbiguous
+	e.Message = fmt.Sprintf("%d libraries are called %q. Rename one, or choose another name with --library.", len(found), name)
+	return libraryevents.LibraryID{}, &e
+}
+
+// categories are those that the library has, by their names as the rule compares them.
+func (im Importer) categories(ctx context.Context, lib libraryevents.LibraryID) (map[string]libraryevents.CategoryID, error) {
+	there := map[string]libraryevents.CategoryID{}
+	created := &libraryevents.CategoryCreated{}
+	for env, err := range im.Log.Read(ctx, eventlog.Query{Tag: lib.Tag(), Types: []string{created.EventType()}}) {
+		if err != nil {
+			return nil, fmt.Errorf("list categories: %w", err)
+		}
+		if e, ok := env.Event.(*libraryevents.CategoryCreated); ok {
+			there[text.Fold(e.Name)] = e.Category
+		}
+	}
+	return there, nil
+}
+
+// do runs a request, or in a dry run only looks whether it could be run.
+func (im Importer) do(ctx context.Context, req usecase.Request) (Outcome, error) {
+	if im.DryRun {
+		if _, done, err := im.Log.Done(ctx, req.Key); done || err != nil {
+			return Present, err
+		}
+		return Created, req.Command.Execute(ctx, usecase.NewUnit(im.Log, time.Now()))
+	}
+	receipt, err := im.Runner.Run(ctx, req)
+	if err == nil && receipt.Repeated {
+		return Present, nil
+	}
+	return Created, err
+}
+
+func (im Importer) progress() {
+	if im.Progress != nil {
+		im.Progress()
+	}
+}
+
+// run is one import under way.
+type run struct {
+	Importer
+	report  *Report
+	library libraryevents.LibraryID
+	there   map[string]libraryevents.CategoryID
+}
+
+// all creates the categories one after another, so that their numbers follow the file, and then fills them side by side: within
+// a category, numbers follow the file too.
+func (r *run) all(ctx context.Context, c *gutenberg.Catalogue) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	jobs := make(chan func() error)
+	var workers sync.WaitGroup
+	for range max(1, r.Workers) {
+		workers.Go(func() {
+			for job := range jobs {
+				if ctx.Err() != nil {
+					continue
+				}
+				if err := job(); err != nil {
+					stop(err)
+				}
+			}
+		})
+	}
+	var fill []func() error
+	for _, cat := range c.Categories {
+		if ctx.Err() != nil {
+			break
+		}
+		id, books, err := r.category(ctx, cat)
+		if err != nil {
+			stop(err)
+			break
+		}
+		fill = append(fill, func() error { return r.fill(ctx, id, books) })
+	}
+	for _, job := range fill {
+		jobs <- job
+	}
+	close(jobs)
+	workers.Wait()
+	return context.Cause(ctx)
+}
+
+// category sees to it that the category is there and gives the books that are still to be added. A new category comes with
+// its first book.
+func (r *run) category(ctx context.Context, cat gutenberg.Category) (libraryevents.CategoryID, []bookRow, error) {
+	books := make([]bookRow, len(cat.Books))
+	for i, b := range cat.Books {
+		books[i] = r.book(b)
+	}
+	id := libraryevents.DerivedCategoryID(r.library.UUID(), source, text.Fold(cat.Name))
+	if there, ok := r.there[text.Fold(cat.Name)]; ok && there != id {
+		return there, books, nil
+	}
+	for i := range books {
+		first := &books[i]
+		first.added = true
+		outcome, err := r.do(ctx, library.CreateCategory{ID: id, Library: r.library, Name: text.Squeeze(cat.Name), Book: first.command}.Request(r.Actor))
+		outcome, err = r.settle(first.line, first.Key, outcome, err, &r.report.Books, &r.report.Editions)
+		if err != nil {
+			return id, nil, err
+		}
+		if outcome != Refused {
+			r.report.Categories.count(outcome)
+			return id, books, nil
+		}
+		first.refused = true // the next book may do for the category
+	}
+	r.report.Categories.count(Refused)
+	return id, books, nil
+}
+
+// bookRow is a book on its way in.
+type bookRow struct {
+	gutenberg.Book
+	command catalogue.AddBook
+	line    int
+	added   bool // with its category, or refused with it
+	refused bool
+}
+
+func (r *run) book(b gutenberg.Book) bookRow {
+	first := b.Editions[0]
+	return bookRow{Book: b, line: first.Line, command: catalogue.AddBook{
+		ID: catalogueevents.DerivedBookID(r.library.UUID(), source, b.Key), Title: b.Title, Authors: b.Authors,
+		Edition: catalogue.FirstEdition{ID: r.edition(first), Imprint: imprint(first)},
+	}}
+}
+
+func (r *run) edition(e gutenberg.Edition) editionsevents.EditionID {
+	return editionsevents.DerivedEditionID(r.library.UUID(), source, e.Key)
+}
+
+func imprint(e gutenberg.Edition) editions.Imprint {
+	return editions.Imprint{Year: &e.Year, Language: e.Language}
+}
+
+// fill adds the books, one after another.
+func (r *run) fill(ctx context.Context, category libraryevents.CategoryID, books []bookRow) error {
+	for _, b := range books {
+		if !b.added {
+			b.command.Category = category
+			outcome, err := r.do(ctx, b.command.Request(r.Actor))
+			outcome, fatal := r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions)
+			if fatal != nil {
+				return fatal
+			}
+			b.refused = outcome == Refused
+		}
+		if err := r.furtherEditions(ctx, b); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// furtherEditions adds the book's editions behind its first, each based on the one before that came in.
+func (r *run) furtherEditions(ctx context.Context, b bookRow) error {
+	base := b.command.Edition.ID
+	for _, e := range b.Editions[1:] {
+		if b.refused {
+			r.report.add(Line{Line: e.Line, Key: e.Key, Outcome: Refused, Code: "book-not-found", Detail: "its book was refused"}, &r.report.Editions)
+			r.progress()
+			continue
+		}
+		cmd := editions.AddEdition{ID: r.edition(e), Book: b.command.ID, Base: base, Imprint: imprint(e)}
+		outcome, err := r.do(ctx, cmd.Request(r.Actor))
+		if outcome, err = r.settle(e.Line, e.Key, outcome, err, &r.report.Editions); err != nil {
+			return err
+		}
+		if outcome != Refused {
+			base = cmd.ID
+		}
+	}
+	return nil
+}
+
+// settle reports what became of a row. An error that says something about the row is a refusal; any other ends the import.
+func (r *run) settle(line int, key string, outcome Outcome, err error, counts ...*Counts) (Outcome, error) {
+	l := Line{Line: line, Key: key, Outcome: outcome}
+	if err != nil {
+		e := problem.Of(err)
+		switch e.Kind {
+		case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound:
+			l.Outcome, l.Code, l.Detail = Refused, e.CodeOrKind(), e.Message
+		default:
+			return outcome, err
+		}
+	}
+	r.report.add(l, counts...)
+	r.progress()
+	return l.Outcome, nil
+}

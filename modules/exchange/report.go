@@ -1,0 +1,96 @@
+package exchange
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"sync"
+)
+
+// Outcome is what became of one row of a file.
+type Outcome string
+
+// The outcomes.
+const (
+	Created Outcome = "created" // taken
+	Present Outcome = "present" // taken by an earlier run
+	Skipped Outcome = "skipped" // not taken: the file says nothing to take, or nothing that can be read
+	Refused Outcome = "refused" // not taken: the catalogue refused it
+	Warned  Outcome = "warned"  // taken (there is another line that says so), but somebody should look at it
+)
+
+// Line is what there is to say about one row.
+type Line struct {
+	Line    int     `json:"line"` // of the file, counted from 1
+	Key     string  `json:"key"`  // what the file calls the row
+	Outcome Outcome `json:"outcome"`
+	Code    string  `json:"code,omitempty"`   // the error's, of what was refused
+	Detail  string  `json:"detail,omitempty"` // for people
+}
+
+// Report is what an import did.
+type Report struct {
+	Library    string `json:"library"` // its id
+	Rows       int    `json:"rows"`
+	Categories Counts `json:"categories"`
+	Books      Counts `json:"books"`
+	Editions   Counts `json:"editions"`
+	Skipped    int    `json:"skipped"` // rows
+	Warned     int    `json:"warned"`  // rows
+	DryRun     bool   `json:"dry_run"`
+
+	mu    sync.Mutex
+	lines []Line
+}
+
+// Counts are how many things of a kind an import made, found made, or was refused.
+type Counts struct {
+	Created int `json:"created"`
+	Present int `json:"present"` // made by an earlier run
+	Refused int `json:"refused"`
+}
+
+func (c *Counts) count(o Outcome) {
+	switch o {
+	case Created:
+		c.Created++
+	case Present:
+		c.Present++
+	case Refused:
+		c.Refused++
+	}
+}
+
+// Refusals is how many things were refused.
+func (r *Report) Refusals() int { return r.Categories.Refused + r.Books.Refused + r.Editions.Refused }
+
+func (r *Report) add(l Line, counts ...*Counts) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range counts {
+		c.count(l.Outcome)
+	}
+	r.lines = append(r.lines, l)
+}
+
+// Lines is everything there is to say, in the order of the file.
+func (r *Report) Lines() []Line {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	slices.SortStableFunc(r.lines, func(a, b Line) int { return cmp.Compare(a.Line, b.Line) })
+	return r.lines
+}
+
+// WriteLines writes the lines to w, one JSON object each.
+func (r *Report) WriteLines(w io.Writer) error {
+	enc := json.NewEncoder(w)
+	enc.SetEscapeHTML(false)
+	for _, l := range r.Lines() {
+		if err := enc.Encode(l); err != nil {
+			return fmt.Errorf("write report: %w", err)
+		}
+	}
+	return nil
+}
