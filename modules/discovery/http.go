@@ -69,7 +69,7 @@ func (d desk) routes(api huma.API) {
 		Summary: "What a reference names", Tags: []string{"Discovery"},
 		Description: "A reference is category.book.edition, as 3.14.2; 3.14 names the book and 3 the category. A former reference, " +
 			"of a book that has moved since, answers with the book where it stands now.",
-		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		Errors: httpapi.Errors(notFound[kindLibrary], projection.ErrBehind),
 	}, d.resolveReference)
 	huma.Register(api, huma.Operation{
 		OperationID: "search-library", Method: http.MethodGet, Path: "/libraries/{id}/search",
@@ -77,20 +77,20 @@ func (d desk) routes(api huma.API) {
 		Description: "Every word of q must begin a word of a book's title or authors; case and accents do not matter. An ISBN, of 10 " +
 			"digits or 13, with hyphens or without, finds its editions; a reference finds what it names. Hits come in the order of their references, " +
 			"what has none yet last.",
-		Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
+		Errors: httpapi.Errors(notFound[kindLibrary], projection.ErrBehind),
 	}, d.search)
 	for _, kind := range kinds {
 		huma.Register(api, huma.Operation{
 			OperationID: "list-" + kind + "-history", Method: http.MethodGet, Path: "/" + plurals[kind] + "/{id}/history",
 			Summary: "What happened to a " + kind + ", and to what stands in it, oldest first", Tags: []string{"Discovery"},
-			Errors: []int{http.StatusNotFound, http.StatusServiceUnavailable},
-		}, func(ctx context.Context, in *historyInput) (*listAt[Recorded], error) {
+			Errors: httpapi.Errors(notFound[kindLibrary], projection.ErrBehind),
+		}, func(ctx context.Context, in *historyInput) (*httpapi.List[Recorded], error) {
 			return d.history(ctx, kind, in)
 		})
 	}
 	huma.Register(api, huma.Operation{
 		OperationID: "list-events", Method: http.MethodGet, Path: "/events", Summary: "The log, as a page", Tags: []string{"Discovery"},
-		Errors: []int{http.StatusServiceUnavailable},
+		Errors: httpapi.Errors(projection.ErrBehind),
 	}, d.events)
 }
 
@@ -106,19 +106,6 @@ func tagOf(kind, id string) (event.Tag, error) {
 	return event.NewTag(kind, u.String()), nil
 }
 
-// at is the header that says what position of the log an answer is good for.
-type at struct {
-	Position string `header:"Accession-Position" doc:"The position in the log up to which the answer is current."`
-}
-
-func atPosition(p event.Position) at { return at{strconv.FormatInt(int64(p), 10)} }
-
-// listAt is a list with its position.
-type listAt[T any] struct {
-	at
-	httpapi.List[T]
-}
-
 type resolveInput struct {
 	ID        string `path:"id" doc:"The library's id."`
 	Reference string `path:"reference" example:"3.14.2"`
@@ -126,8 +113,8 @@ type resolveInput struct {
 }
 
 type resolveOutput struct {
-	at
-	Body Referenced
+	Position string `header:"Accession-Position" doc:"The position in the log that the answer is good for."`
+	Body     Referenced
 }
 
 func (d desk) resolveReference(ctx context.Context, in *resolveInput) (*resolveOutput, error) {
@@ -148,7 +135,7 @@ func (d desk) resolveReference(ctx context.Context, in *resolveInput) (*resolveO
 		out.Body = referenced(l)
 		return err
 	})
-	out.at = atPosition(position)
+	out.Position = strconv.FormatInt(int64(position), 10)
 	return &out, err
 }
 
@@ -160,7 +147,7 @@ type searchInput struct {
 	httpapi.Consistency
 }
 
-func (d desk) search(ctx context.Context, in *searchInput) (*listAt[Hit], error) {
+func (d desk) search(ctx context.Context, in *searchInput) (*httpapi.List[Hit], error) {
 	library, err := tagOf(kindLibrary, in.ID)
 	if err != nil {
 		return nil, err
@@ -189,13 +176,12 @@ func (d desk) search(ctx context.Context, in *searchInput) (*listAt[Hit], error)
 	if err != nil {
 		return nil, err
 	}
-	list := httpapi.NewList(ctx, in.Paging, found, func(last match) string { return listing.Cursor(last.after) })
-	out := &listAt[Hit]{at: atPosition(position)}
-	out.Link, out.Body.Next, out.Body.Items = list.Link, list.Body.Next, make([]Hit, len(list.Body.Items))
-	for i, m := range list.Body.Items {
-		out.Body.Items[i] = hit(m.line)
+	next := httpapi.NewList(ctx, in.Paging, found, func(last match) string { return listing.Cursor(last.after) })
+	out := &httpapi.List[Hit]{Link: next.Link, Body: httpapi.Page[Hit]{Items: []Hit{}, Next: next.Body.Next}}
+	for _, m := range next.Body.Items {
+		out.Body.Items = append(out.Body.Items, hit(m.line))
 	}
-	return out, nil
+	return out.At(position), nil
 }
 
 type historyInput struct {
@@ -204,7 +190,7 @@ type historyInput struct {
 	httpapi.Consistency
 }
 
-func (d desk) history(ctx context.Context, kind string, in *historyInput) (*listAt[Recorded], error) {
+func (d desk) history(ctx context.Context, kind string, in *historyInput) (*httpapi.List[Recorded], error) {
 	tag, err := tagOf(kind, in.ID)
 	if err != nil {
 		return nil, err
@@ -229,7 +215,7 @@ type eventsInput struct {
 	httpapi.Consistency
 }
 
-func (d desk) events(ctx context.Context, in *eventsInput) (*listAt[Recorded], error) {
+func (d desk) events(ctx context.Context, in *eventsInput) (*httpapi.List[Recorded], error) {
 	if in.Scope != "" && (event.Tag(in.Scope).Kind() == in.Scope || event.Tag(in.Scope).ID() == "") {
 		return nil, problem.InvalidField("query.scope", in.Scope, "is not a kind and an id with a colon between them, as category:0192f0c4-7d5e-7c3a-9b1f-2a6d4e8c1f00")
 	}
@@ -246,7 +232,7 @@ func (d desk) events(ctx context.Context, in *eventsInput) (*listAt[Recorded], e
 }
 
 // recordedList answers with events of the log as it was at position.
-func recordedList(ctx context.Context, p httpapi.Paging, c httpapi.Consistency, listing httpapi.Listing, events []event.Envelope, position event.Position) (*listAt[Recorded], error) {
+func recordedList(ctx context.Context, p httpapi.Paging, c httpapi.Consistency, listing httpapi.Listing, events []event.Envelope, position event.Position) (*httpapi.List[Recorded], error) {
 	if position < c.MinPosition {
 		return nil, projection.ErrBehind // of the log itself: no waiting helps
 	}
@@ -254,6 +240,5 @@ func recordedList(ctx context.Context, p httpapi.Paging, c httpapi.Consistency, 
 	for i, env := range events {
 		items[i] = recorded(env)
 	}
-	list := httpapi.NewList(ctx, p, items, func(last Recorded) string { return listing.Cursor(last.Position) })
-	return &listAt[Recorded]{at: atPosition(position), List: *list}, nil
+	return httpapi.NewList(ctx, p, items, func(last Recorded) string { return listing.Cursor(last.Position) }).At(position), nil
 }

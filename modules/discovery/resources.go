@@ -15,6 +15,8 @@ type CategoryCard struct {
 
 // BookCard is a book as the API shows it.
 type BookCard struct {
+	_ struct{} `nullable:"true"`
+
 	ID         string   `json:"id" format:"uuid"`
 	CategoryID string   `json:"category_id" format:"uuid"`
 	LibraryID  string   `json:"library_id" format:"uuid"`
@@ -27,6 +29,8 @@ type BookCard struct {
 
 // EditionCard is an edition as the API shows it.
 type EditionCard struct {
+	_ struct{} `nullable:"true"`
+
 	ID            string     `json:"id" format:"uuid"`
 	BookID        string     `json:"book_id" format:"uuid"`
 	Number        *int       `json:"number" doc:"Its number in the book; null while it is still to be assigned."`
@@ -43,14 +47,16 @@ type EditionCard struct {
 
 // Rejection says why an edition was turned down after it was added.
 type Rejection struct {
+	_ struct{} `nullable:"true"`
+
 	Reason string `json:"reason"`
 }
 
 // Referenced is what a reference names, from the category down to as far as was asked for.
 type Referenced struct {
-	Category *CategoryCard `json:"category"`
-	Book     *BookCard     `json:"book" doc:"Null when only a category was asked for."`
-	Edition  *EditionCard  `json:"edition" doc:"Null when only a category or a book was asked for."`
+	Category CategoryCard `json:"category"`
+	Book     *BookCard    `json:"book" doc:"Null when only a category was asked for."`
+	Edition  *EditionCard `json:"edition" doc:"Null when only a category or a book was asked for."`
 }
 
 // Hit is something that a search found.
@@ -76,7 +82,7 @@ func referenced(l line) Referenced {
 		reference := orNull(l[:i+1].reference())
 		switch e.Kind {
 		case kindCategory:
-			r.Category = &CategoryCard{ID: e.Tag.ID(), LibraryID: e.Parent.ID(), Number: orNull(e.Number), Name: e.Title, Withdrawn: e.Withdrawn}
+			r.Category = CategoryCard{ID: e.Tag.ID(), LibraryID: e.Parent.ID(), Number: orNull(e.Number), Name: e.Title, Withdrawn: e.Withdrawn}
 		case kindBook:
 			r.Book = &BookCard{
 				ID: e.Tag.ID(), CategoryID: e.Parent.ID(), LibraryID: e.Library.ID(), Number: orNull(e.Number),

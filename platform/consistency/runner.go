@@ -132,24 +132,39 @@ func (r *Runner) Run(ctx context.Context, req usecase.Request) (usecase.Receipt,
 		a.number++
 		settings := r.Settings()
 		receipt, err := a.run(ctx, settings)
-		var retry *again
-		switch {
-		case err == nil:
+		if retry, ok := errors.AsType[*again](err); ok {
+			if err = a.mayRetry(ctx, retry, settings); err == nil {
+				continue
+			}
+		}
+		if err != nil {
+			receipt, err = a.refused(ctx, err)
+		}
+		if err != nil {
+			return usecase.Receipt{}, err
+		}
+		if !receipt.Repeated && len(receipt.Events) > 0 {
 			a.count(Accepted)
-			if !receipt.Repeated && len(receipt.Events) > 0 {
-				r.Committed(ctx, receipt)
-			}
-			return receipt, nil
-		case !errors.As(err, &retry):
-			if ctx.Err() != nil && !errors.Is(err, ErrOutcomeUnknown) {
-				err = errors.Join(ctx.Err(), err) // a driver has words of its own for a caller who has gone
-			}
-			return usecase.Receipt{}, err
+			r.Committed(ctx, receipt)
 		}
-		if err := a.mayRetry(ctx, retry, settings); err != nil {
-			return usecase.Receipt{}, err
-		}
+		return receipt, nil
 	}
+}
+
+// refused is the answer to a request that failed with err, unless it turns out that the same request was done meanwhile: then
+// what stood in its way was itself.
+func (a *attempt) refused(ctx context.Context, err error) (usecase.Receipt, error) {
+	if ctx.Err() != nil && !errors.Is(err, ErrOutcomeUnknown) {
+		return usecase.Receipt{}, errors.Join(ctx.Err(), err) // a driver has words of its own for a caller who has gone
+	}
+	if kind := problem.Of(err).Kind; a.req.Key == "" || !a.executed || (kind != problem.Conflict && kind != problem.Refused) {
+		return usecase.Receipt{}, err
+	}
+	d, found, lookErr := a.Log.Done(ctx, a.key)
+	if !found || lookErr != nil {
+		return usecase.Receipt{}, err
+	}
+	return a.asThen(ctx, d)
 }
 
 // attempt is a request being run: what stays the same over its attempts, and the present one.
@@ -219,7 +234,11 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 		}
 	}
 	if err := a.Register.Save(ctx, tx, delta); err != nil {
-		return usecase.Receipt{}, a.fault(ctx, err)
+		var lost *Lost
+		if errors.As(err, &lost) && w.fresh[lost.Key.Scope] {
+			return usecase.Receipt{}, ErrIDTaken.Because(err) // what the unit means to begin is there already
+		}
+		return usecase.Receipt{}, a.fault(err)
 	}
 	a.Probe(ctx, Written)
 	err = tx.Commit(ctx, eventlog.Unit{ID: a.unit, Key: a.key, Fingerprint: a.req.Fingerprint, Events: events})
@@ -362,7 +381,7 @@ func (a *attempt) settle(ctx context.Context, err error, u *usecase.Unit) (useca
 		}
 		return usecase.Receipt{}, &again{cause: err}
 	}
-	return usecase.Receipt{}, a.fault(ctx, err)
+	return usecase.Receipt{}, a.fault(err)
 }
 
 // begun reports whether the unit meant to begin the stream. Without a stream (the database did not say which) it is whether
@@ -377,7 +396,7 @@ func begun(u *usecase.Unit, stream event.Tag) bool {
 }
 
 // fault sorts the errors of the database.
-func (a *attempt) fault(_ context.Context, err error) error {
+func (a *attempt) fault(err error) error {
 	var lost *Lost
 	switch {
 	case errors.As(err, &lost):

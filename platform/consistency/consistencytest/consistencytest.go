@@ -384,9 +384,6 @@ var sequenceRules = []sequenceRule{
 				wg.Go(func() {
 					receipt, err := run.Run(r.t.Context(), req)
 					if err != nil {
-						if mode == consistency.Reject && errors.Is(err, r.s.Taken) {
-							return // it lost to itself; asked again it would be told so
-						}
 						r.t.Errorf("%s: %v", mode, err)
 						return
 					}

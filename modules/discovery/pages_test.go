@@ -1,0 +1,253 @@
+package discovery_test
+
+import (
+	"encoding/xml"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"accession/platform/database/dbtest"
+	"accession/platform/httpapi"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+var update = flag.Bool("update", false, "write golden files anew")
+
+// The pages as they are sent; only the hash in the names of assets is left out.
+func TestGoldenPages(t *testing.T) {
+	t.Parallel()
+	full, empty := serve(t, dbtest.SQLite(t), seed()...), serve(t, dbtest.SQLite(t))
+	l := "/libraries/" + library(1).String()
+	for name, page := range map[string]struct {
+		site   *site
+		path   string
+		status int
+	}{
+		"libraries":       {full, "/", 200},
+		"library":         {full, l, 200},
+		"category":        {full, "/categories/" + category(3).String(), 200},
+		"book":            {full, "/books/" + book(1).String(), 200},
+		"search":          {full, l + "/search?q=pride", 200},
+		"search-nothing":  {full, l + "/search?q=978-0-306-40615-8", 200},
+		"no-library":      {empty, "/", 200},
+		"book-not-found":  {full, "/books/" + book(99).String(), 404},
+		"search-too-long": {full, l + "/search?q=" + strings.Repeat("x", 1001), 422},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := page.site.get(page.path)
+			if w.Code != page.status {
+				t.Errorf("status %d, want %d", w.Code, page.status)
+			}
+			got := assetHash.ReplaceAllString(w.Body.String(), "$1.$2")
+			file := filepath.Join("testdata", name+".html")
+			if *update {
+				if err := os.WriteFile(file, []byte(got), 0o644); err != nil {
+					t.Fatal(err)
+				}
+			}
+			want, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(string(want), got); diff != "" {
+				t.Errorf("the page has changed; if it is meant to, run the test with -update\n%s", diff)
+			}
+		})
+	}
+}
+
+var assetHash = regexp.MustCompile(`(/assets/[a-z]+)\.[0-9a-f]{12}\.([a-z]+)`)
+
+// From the front page on, every page is well-formed and keeps the rules, and every link leads somewhere.
+func TestEveryPageThatCanBeReached(t *testing.T) {
+	t.Parallel()
+	events := seed()
+	for n := 3; n <= 250; n++ { // a drawer of several ranges
+		b := fmt.Sprintf("Volume %d", n)
+		events = append(events, added(200+n, 2, 1, n, b, nil))
+	}
+	s := serve(t, dbtest.SQLite(t), events...)
+	l := "/libraries/" + library(1).String()
+	todo := []string{
+		"/", l + "/search", l + "/search?q=volume", l + "/search?q=none+such", l + "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
+		"/books/x", "/books/", l + "/nothing", "/categories/" + category(2).String() + "?from=0", l + "/search?q=!", "/?cursor=x",
+	}
+	for seen := map[string]bool{}; len(todo) > 0; {
+		path := todo[0]
+		todo = todo[1:]
+		page, fragment, _ := strings.Cut(path, "#")
+		if seen[path] {
+			continue
+		}
+		seen[path] = true
+		w := s.get(page)
+		if strings.HasPrefix(page, "/assets/") || strings.HasPrefix(page, httpapi.Prefix) {
+			if w.Code != http.StatusOK {
+				t.Errorf("GET %s: %d", page, w.Code)
+			}
+			continue
+		}
+		if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'self'; script-src 'none';") || strings.Contains(csp, "unsafe") {
+			t.Errorf("GET %s: Content-Security-Policy is %q", page, csp)
+		}
+		if ct := w.Header().Get("Content-Type"); ct != "text/html; charset=utf-8" {
+			t.Errorf("GET %s: Content-Type is %q", page, ct)
+		}
+		d := parse(t, page, w.Body)
+		if fragment != "" && !slices.Contains(d.ids, fragment) {
+			t.Errorf("GET %s: nothing has the id %s", page, fragment)
+		}
+		for _, link := range d.links {
+			u, err := url.Parse(link)
+			if err != nil || u.Host != "" || u.Scheme != "" {
+				t.Errorf("GET %s: links to %q", page, link)
+				continue
+			}
+			if strings.HasPrefix(link, "#") {
+				link = page + link
+			}
+			if w.Code == http.StatusOK || !strings.HasPrefix(link, page) {
+				todo = append(todo, link)
+			}
+		}
+		if len(seen) > 2000 {
+			t.Fatal("there is no end of pages")
+		}
+	}
+}
+
+// document is what is looked at of a page.
+type document struct {
+	ids   []string
+	links []string
+}
+
+// parse reads a page strictly, as XML, which our templates are written to be, and checks what holds for all of them.
+func parse(t *testing.T, page string, body io.Reader) document {
+	t.Helper()
+	var doc document
+	count := map[string]int{}
+	labels := map[string]bool{}
+	var inputs []string
+	d := xml.NewDecoder(body)
+	for {
+		token, err := d.Token()
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Errorf("GET %s: %v", page, err)
+			return doc
+		}
+		start, ok := token.(xml.StartElement)
+		if !ok {
+			continue
+		}
+		name := start.Name.Local
+		count[name]++
+		attr := map[string]string{}
+		for _, a := range start.Attr {
+			attr[a.Name.Local] = a.Value
+			if a.Name.Local == "style" || strings.HasPrefix(a.Name.Local, "on") {
+				t.Errorf("GET %s: <%s> has the attribute %s", page, name, a.Name.Local)
+			}
+		}
+		if id := attr["id"]; id != "" {
+			if slices.Contains(doc.ids, id) {
+				t.Errorf("GET %s: two have the id %s", page, id)
+			}
+			doc.ids = append(doc.ids, id)
+		}
+		if href := attr["href"]; href != "" {
+			doc.links = append(doc.links, href)
+		}
+		switch name {
+		case "script", "style", "iframe", "object":
+			t.Errorf("GET %s: there is a <%s>", page, name)
+		case "html":
+			if attr["lang"] != "en" {
+				t.Errorf("GET %s: the language is %q", page, attr["lang"])
+			}
+		case "nav", "section":
+			if attr["aria-label"]+attr["aria-labelledby"] == "" {
+				t.Errorf("GET %s: a <%s> has no name", page, name)
+			}
+		case "label":
+			labels[attr["for"]] = true
+		case "input":
+			inputs = append(inputs, attr["id"])
+		}
+	}
+	for name, n := range map[string]int{"h1": 1, "main": 1, "title": 1} {
+		if count[name] != n {
+			t.Errorf("GET %s: there are %d <%s>", page, count[name], name)
+		}
+	}
+	for _, id := range inputs {
+		if !labels[id] {
+			t.Errorf("GET %s: input %q has no label", page, id)
+		}
+	}
+	return doc
+}
+
+func TestSearchPageGoesStraightToWhatWasPasted(t *testing.T) {
+	t.Parallel()
+	s := serve(t, dbtest.SQLite(t), seed()...)
+	for q, want := range map[string]string{
+		"1.1.2":             "/books/" + book(1).String() + "#edition-" + edition(2).String(),
+		"1.1":               "/books/" + book(1).String(),
+		"978-0-14-143951-8": "/books/" + book(1).String() + "#edition-" + edition(2).String(),
+		"austen":            "", // one hit, but not asked for by its number
+		"2":                 "",
+	} {
+		w := s.get("/libraries/" + library(1).String() + "/search?q=" + q)
+		status := http.StatusOK
+		if want != "" {
+			status = http.StatusSeeOther
+		}
+		if w.Code != status || w.Header().Get("Location") != want {
+			t.Errorf("%s: %d to %q, want %q", q, w.Code, w.Header().Get("Location"), want)
+		}
+	}
+}
+
+func TestPagesSayThatTheyAreBehind(t *testing.T) {
+	t.Parallel()
+	s, play := open(t, dbtest.SQLite(t), seed()...)
+	if w := s.get("/"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "catching up") || w.Header().Get("Accession-Position") != "0" {
+		t.Errorf("%d at %q", w.Code, w.Header().Get("Accession-Position"))
+	}
+	play()
+	if w := s.get("/"); strings.Contains(w.Body.String(), "catching up") || w.Header().Get("Accession-Position") != "29" {
+		t.Errorf("at %q: %s", w.Header().Get("Accession-Position"), w.Body)
+	}
+}
+
+func TestAPagesLanguages(t *testing.T) {
+	t.Parallel()
+	s := serve(t, dbtest.SQLite(t), seed()...)
+	for path, want := range map[string][]string{
+		"/categories/" + category(3).String(): {`<bdi lang="zh">三國演義</bdi>`, `<bdi lang="ar">ألف ليلة وليلة</bdi>`, "not yet numbered"},
+		"/categories/" + category(2).String(): {`<bdi lang="fr">Élégies &lt;et&gt; chansons</bdi>`},
+		"/categories/" + category(1).String(): {`<bdi lang="">1984</bdi>`}, // nobody knows
+		"/books/" + book(1).String():          {"German, English", "Arabic", "ISBN 9780141439518"},
+	} {
+		body := s.get(path).Body.String()
+		for _, part := range want {
+			if !strings.Contains(body, part) {
+				t.Errorf("GET %s: no %s in\n%s", path, part, body)
+			}
+		}
+	}
+}
