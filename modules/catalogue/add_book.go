@@ -52,12 +52,12 @@ func (c AddBook) Request(actor string) usecase.Request {
 }
 
 // Content is the book as far as telling two requests apart goes: as it would be stored, if it can be.
-func (c AddBook) Content() []string {
+func (c AddBook) Content() any {
 	title, authors, wrong := c.clean()
 	if len(wrong) > 0 {
 		title, authors = c.Title, c.Authors
 	}
-	return append([]string{c.Edition.Imprint.Content(), title}, authors...)
+	return []any{title, authors, c.Edition.Imprint.Content()}
 }
 
 func (c AddBook) clean() (title string, authors []string, wrong problem.Fields) {

@@ -2,7 +2,6 @@ package editions
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"accession/modules/catalogue/catalogueevents"
@@ -113,13 +112,13 @@ func (i Imprint) clean() (editionsevents.Imprint, problem.Fields) {
 }
 
 // Content is the imprint as far as telling two requests apart goes: as it would be stored, if it can be.
-func (i Imprint) Content() string {
+func (i Imprint) Content() any {
 	clean, wrong := i.clean()
 	if len(wrong) > 0 {
-		return fmt.Sprintf("%+v", i)
+		return i
 	}
 	if i.Year != nil {
 		clean.Year = *i.Year
 	}
-	return fmt.Sprintf("%+v", clean)
+	return clean
 }

@@ -8,8 +8,6 @@ package usecase
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/json"
 	"fmt"
 	"time"
 
@@ -118,15 +116,4 @@ func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, e
 	}
 	u.streams[stream] = version + own
 	return s, version + own, nil
-}
-
-// Fingerprint tells contents apart: equal JSON, equal fingerprint (SHA-256). Content that cannot be JSON is a mistake in the
-// program, and panics.
-func Fingerprint(content ...any) []byte {
-	b, err := json.Marshal(content)
-	if err != nil {
-		panic(fmt.Sprintf("fingerprint: %v", err))
-	}
-	sum := sha256.Sum256(b)
-	return sum[:]
 }

@@ -1,7 +1,6 @@
 package usecase_test
 
 import (
-	"bytes"
 	"testing"
 	"time"
 
@@ -47,18 +46,5 @@ func TestAUnitFoldsTheLogAndWhatItRecorded(t *testing.T) {
 	}
 	if _, version, err := usecase.Fold(t.Context(), u, "book:3", texts); version != 0 || err != nil {
 		t.Errorf("a stream without events is at %d: %v", version, err)
-	}
-}
-
-func TestFingerprintsTellContentsApart(t *testing.T) {
-	t.Parallel()
-	same := usecase.Fingerprint("a", []string{"b"})
-	if !bytes.Equal(same, usecase.Fingerprint("a", []string{"b"})) {
-		t.Error("not the same twice")
-	}
-	for _, other := range [][]any{{"a", "b"}, {"a"}, {"ab"}, {[]string{"a", "b"}}, {}} {
-		if bytes.Equal(same, usecase.Fingerprint(other...)) {
-			t.Errorf("%v has the same", other)
-		}
 	}
 }

@@ -1,4 +1,4 @@
-package httpapi
+package usecase
 
 import (
 	"bytes"
@@ -7,13 +7,13 @@ import (
 	"fmt"
 )
 
-// Fingerprint tells whether two creations under one id ask for the same: the SHA-256 of v as JSON with the members of every
-// object sorted and those that are null left out, so that neither the order of a struct's fields nor a field added later changes
-// it. It panics if v cannot be encoded, which is a mistake in the program.
-func Fingerprint(v any) []byte {
-	raw, err := canonical(v)
+// Fingerprint tells whether two requests under one key ask for the same: the SHA-256 of the content as JSON, with the members of
+// every object sorted and those that are null left out, so that neither the order of a struct's fields nor a field added later
+// changes it. It panics if the content cannot be encoded, which is a mistake in the program.
+func Fingerprint(content ...any) []byte {
+	raw, err := canonical(content)
 	if err != nil {
-		panic(fmt.Sprintf("fingerprint %T: %v", v, err))
+		panic(fmt.Sprintf("fingerprint %T: %v", content, err))
 	}
 	sum := sha256.Sum256(raw)
 	return sum[:]
