@@ -26,7 +26,7 @@ type BookBody struct {
 	Edition struct {
 		ID *string `json:"id,omitempty" doc:"A UUID of your own."`
 		editions.ImprintBody
-	} `json:"edition,omitempty" doc:"The book's first edition; all of its fields are optional."`
+	} `json:"edition,omitzero" doc:"The book's first edition; all of its fields are optional."`
 }
 
 // Command is the body as the command that adds the book.

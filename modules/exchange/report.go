@@ -60,6 +60,7 @@ func (c *Counts) count(o Outcome) {
 		c.Present++
 	case Refused:
 		c.Refused++
+	case Skipped, Warned: // rows, not things
 	}
 }
 

@@ -1,13 +1,8 @@
 package consistency
 
-// way is how a unit reaches the log. Lanes will be the other one.
-type way int
-
-const ownTransaction way = iota
-
-// plan says how a unit is kept apart from its rivals.
+// plan says how a unit is kept apart from its rivals. Every unit has a transaction of its own so far; a lane, which stores many
+// units in one, will be decided on here.
 type plan struct {
-	way     way
 	modes   map[string]Mode // of every constraint concerned
 	compare []Key           // guards read before the transaction begins; it fails if they have moved by the time it has them
 	load    Questions       // what the transaction locks and reads first

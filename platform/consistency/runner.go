@@ -234,8 +234,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 		}
 	}
 	if err := a.Register.Save(ctx, tx, delta); err != nil {
-		var lost *Lost
-		if errors.As(err, &lost) && w.fresh[lost.Key.Scope] {
+		if lost, ok := errors.AsType[*Lost](err); ok && w.fresh[lost.Key.Scope] {
 			return usecase.Receipt{}, ErrIDTaken.Because(err) // what the unit means to begin is there already
 		}
 		return usecase.Receipt{}, a.fault(err)
@@ -397,12 +396,8 @@ func begun(u *usecase.Unit, stream event.Tag) bool {
 
 // fault sorts the errors of the database.
 func (a *attempt) fault(err error) error {
-	var lost *Lost
-	switch {
-	case errors.As(err, &lost):
+	if lost, ok := errors.AsType[*Lost](err); ok {
 		return &again{cause: err, lost: lost}
-	case errors.Is(err, eventlog.ErrAgain):
-		return &again{cause: err}
 	}
 	return a.busy(err, ErrLogBusy)
 }
@@ -436,8 +431,7 @@ func (a *attempt) mayRetry(ctx context.Context, retry *again, settings Settings)
 			a.countOne(retry.lost.Key.Constraint, outcome)
 			return a.refusal(a.Set.byName[retry.lost.Key.Constraint].broken, retry.lost.Key, true)
 		}
-		var version *eventlog.VersionConflict
-		if errors.As(retry.cause, &version) {
+		if _, ok := errors.AsType[*eventlog.VersionConflict](retry.cause); ok {
 			return ErrVersionConflict.Because(retry.cause)
 		}
 		e := ErrLogBusy.Because(retry.cause)

@@ -48,7 +48,7 @@ func Caught(t *testing.T, rule func(T)) {
 }
 
 type recorder struct {
-	ctx   context.Context
+	ctx   context.Context //nolint:containedctx // as a *testing.T has one
 	mu    sync.Mutex
 	notes []string
 }

@@ -121,8 +121,7 @@ func (e *Error) CodeOrKind() string {
 
 // Of finds the Error in err's chain. An error that has none is Internal: its text stays with the operator.
 func Of(err error) *Error {
-	var e *Error
-	if errors.As(err, &e) {
+	if e, ok := errors.AsType[*Error](err); ok {
 		return e
 	}
 	return &Error{Kind: Internal, Message: "Internal error. The log of the server says more under the id of this request.", Cause: err}

@@ -4,6 +4,7 @@ import (
 	"html/template"
 	"regexp"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -11,6 +12,7 @@ import (
 var Funcs = template.FuncMap{
 	"asset": AssetPath,
 	"count": Count,
+	"field": field,
 	"lang":  Lang,
 	"when":  when,
 	"stamp": stamp,
@@ -42,6 +44,9 @@ func Lang(s string) string {
 }
 
 var languageTag = regexp.MustCompile(`^[A-Za-z]{2,3}(-[A-Za-z0-9]{2,8})*$`)
+
+// field is the last part of a location such as "query.from": what the reader can see in the address.
+func field(location string) string { return location[strings.LastIndex(location, ".")+1:] }
 
 // when writes a time for people, in UTC: "2 November 2026, 14:03 UTC".
 func when(t time.Time) string { return t.UTC().Format("2 January 2006, 15:04 UTC") }

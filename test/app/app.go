@@ -258,7 +258,7 @@ func request(method, path, body string, headers []string) *http.Request {
 func (a *App) Do(r *http.Request) Answer {
 	w := httptest.NewRecorder()
 	a.handler.ServeHTTP(w, r)
-	answer := Answer{Status: w.Code, Header: w.Header(), Text: w.Body.String()}
+	answer := Answer{Status: w.Code, Header: w.Result().Header, Text: w.Body.String()}
 	if err := json.Unmarshal(w.Body.Bytes(), &answer.Body); err != nil {
 		answer.Body = nil // no object
 	}

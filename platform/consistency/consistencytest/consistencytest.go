@@ -6,7 +6,6 @@
 package consistencytest
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -552,6 +551,6 @@ func repeat(scope event.Tag, n int) []event.Tag { return slices.Repeat([]event.T
 
 func spread(scopes []event.Tag, each int) []event.Tag {
 	all := slices.Repeat(scopes, each)
-	slices.SortFunc(all, func(a, b event.Tag) int { return cmp.Compare(a, b) })
+	slices.Sort(all)
 	return all
 }

@@ -119,7 +119,7 @@ func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {
 	var row consistency.Row
 	var ancestors string
 	err := rs.Scan(&row.Constraint, &row.Scope, &row.Key.Key, &row.Owner, &row.Cause, &ancestors)
-	for _, a := range strings.Fields(ancestors) {
+	for a := range strings.FieldsSeq(ancestors) {
 		row.Ancestors = append(row.Ancestors, event.Tag(a))
 	}
 	return row, err

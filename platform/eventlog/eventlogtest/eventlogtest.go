@@ -241,7 +241,10 @@ var clauses = []clause{
 			}
 		}
 		seen := 0
-		for range l.Read(t.Context(), eventlog.Query{}) {
+		for _, err := range l.Read(t.Context(), eventlog.Query{}) {
+			if err != nil {
+				t.Fatalf("read: %v", err)
+			}
 			if seen++; seen == 10 {
 				break
 			}
@@ -252,8 +255,7 @@ var clauses = []clause{
 		u := Unit("k2", map[event.Tag]int{"book:2": 0})
 		u.Events = append(u.Events, Envelope(u.ID, "book:1", 1, "text"))
 		err := Commit(t.Context(), l, u)
-		var conflict *eventlog.VersionConflict
-		if !errors.As(err, &conflict) {
+		if _, ok := errors.AsType[*eventlog.VersionConflict](err); !ok {
 			t.Errorf("a version that is there already: %v", err)
 		}
 		nothingMore(t, l, 1, u.Key)
@@ -261,8 +263,7 @@ var clauses = []clause{
 	{"a key is used once", func(t mutant.T, l eventlog.Log) {
 		commit(t, l, Unit("k1", map[event.Tag]int{"book:1": 0}))
 		err := Commit(t.Context(), l, Unit("k1", map[event.Tag]int{"book:2": 0}))
-		var taken *eventlog.KeyTaken
-		if !errors.As(err, &taken) {
+		if _, ok := errors.AsType[*eventlog.KeyTaken](err); !ok {
 			t.Errorf("second unit under the key: %v", err)
 		}
 		if got := read(t, l, eventlog.Query{}); len(got) != 1 {
@@ -274,8 +275,8 @@ var clauses = []clause{
 		commit(t, l, first)
 		second := Unit("k2", map[event.Tag]int{"book:2": 0})
 		second.Events[0].ID = first.Events[0].ID
-		var taken *eventlog.KeyTaken
-		if err := Commit(t.Context(), l, second); !errors.As(err, &taken) {
+		err := Commit(t.Context(), l, second)
+		if _, ok := errors.AsType[*eventlog.KeyTaken](err); !ok {
 			t.Errorf("second event with the id: %v", err)
 		}
 		nothingMore(t, l, 1, "k2")
@@ -413,10 +414,9 @@ var clauses = []clause{
 		won := 0
 		for range writers {
 			err := <-results
-			var conflict *eventlog.VersionConflict
 			if err == nil {
 				won++
-			} else if !errors.As(err, &conflict) {
+			} else if _, ok := errors.AsType[*eventlog.VersionConflict](err); !ok {
 				t.Errorf("a loser got %v", err)
 			}
 		}

@@ -141,7 +141,7 @@ func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow
 		s = s.Where(bounds+" <= ?", int64(q.Until))
 	}
 	if len(q.Types) > 0 {
-		s = s.Where("e.type IN (?)", bun.In(q.Types))
+		s = s.Where("e.type IN (?)", bun.List(q.Types))
 	}
 	if q.Last > 0 {
 		at += " DESC"
@@ -173,7 +173,7 @@ func (r Reader) Done(ctx context.Context, key string) (eventlog.Done, bool, erro
 }
 
 func done(ctx context.Context, db bun.IDB, keys []string) (map[string]eventlog.Done, error) {
-	rs, err := db.QueryContext(ctx, `SELECT key, position, events, fingerprint, answer FROM log_units WHERE key IN (?)`, bun.In(keys))
+	rs, err := db.QueryContext(ctx, `SELECT key, position, events, fingerprint, answer FROM log_units WHERE key IN (?)`, bun.List(keys))
 	if err != nil {
 		return nil, fmt.Errorf("look up units: %w", err)
 	}
