@@ -3,6 +3,7 @@ package catalogue
 import (
 	"context"
 	"net/http"
+	"strings"
 
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions"
@@ -42,6 +43,12 @@ func (b BookBody) Command() (AddBook, error) {
 		httpapi.GivenID(&cmd.ID, b.ID, "id"),
 		httpapi.GivenID(&cmd.Edition.ID, b.Edition.ID, "edition.id"),
 	)
+}
+
+// Asks reports whether b, asked for again, asks for the book that was added then: an id that it gives is that thing's.
+func (b BookBody) Asks(then AddedBook) bool {
+	same := func(given *string, id string) bool { return given == nil || strings.EqualFold(*given, id) }
+	return same(b.ID, then.ID) && same(b.Edition.ID, then.Edition.ID)
 }
 
 type addBookInput struct {
@@ -86,6 +93,9 @@ func routes(api *httpapi.API, env module.Env) {
 			return nil, err
 		}
 		b := Stored(receipt, number)
+		if receipt.Repeated && !in.Body.Asks(b) {
+			return nil, consistency.ErrIDTaken
+		}
 		return httpapi.Created(b, 1, "/books/"+b.ID, receipt.Position, b.Pending(), receipt.Repeated), nil
 	})
 

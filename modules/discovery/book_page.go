@@ -71,7 +71,7 @@ func (d desk) bookPage(r *http.Request) (web.Page, error) {
 		title := titleOf(book, languageOf(editions))
 		body.card = card{named: title, Reference: way.reference(), Authors: book.Authors, Withdrawn: book.Withdrawn}
 		body.Editions = tree(way, editions)
-		in(&p, library, "")
+		within(&p, library, "")
 		p.Title = strings.TrimSpace(body.Reference + " " + book.Title)
 		p.Trail = []web.Crumb{crumb(nameOf(library), pathOf(library.Tag)), crumb(nameOf(category), pathOf(category.Tag)), crumb(title, "")}
 		return nil

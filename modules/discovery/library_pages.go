@@ -51,7 +51,7 @@ func (d desk) librariesPage(r *http.Request) (web.Page, error) {
 			body.Cards = append(body.Cards, card{named: nameOf(l), Path: pathOf(l.Tag), Notes: notes})
 		}
 		if len(libraries) == 1 && from == (libraryAfter{}) {
-			in(&p, libraries[0], "")
+			within(&p, libraries[0], "")
 		}
 		p.Body = body
 		return nil
@@ -115,7 +115,7 @@ func (d desk) libraryPage(r *http.Request) (web.Page, error) {
 				Notes: []string{web.Count(books[c.Tag].Live, "book", "books")},
 			})
 		}
-		in(&p, library, "")
+		within(&p, library, "")
 		p.Title, p.Trail, p.Body = library.Title, []web.Crumb{{Name: library.Title}}, body
 		return nil
 	})
@@ -164,7 +164,7 @@ func (d desk) categoryPage(r *http.Request) (web.Page, error) {
 		if body.Cards, err = bookCards(ctx, db, lines); err != nil {
 			return err
 		}
-		in(&p, library, "")
+		within(&p, library, "")
 		p.Title, p.Body = strings.TrimSpace(body.Reference+" "+category.Title), body
 		p.Trail = []web.Crumb{crumb(nameOf(library), pathOf(library.Tag)), {Name: category.Title}}
 		return nil

@@ -76,8 +76,11 @@ func (d desk) see(ctx context.Context, p *web.Page, f func(context.Context, bun.
 	q := projection.Query{Projector: Cards.Name, Min: head.Position, Wait: glance}
 	position, err := d.cards.View(ctx, q, f)
 	if late(err) {
+		behind := err
 		q.Min = 0
-		position, err = d.cards.View(ctx, q, f)
+		if position, err = d.cards.View(ctx, q, f); missed(err) {
+			return behind // it may be among what is not there yet
+		}
 		p.Notice = fmt.Sprintf("The catalogue is catching up: this page knows the first %s of %s recorded events.",
 			web.Thousands(int(position)), web.Thousands(int(head.Position)))
 	}
@@ -111,8 +114,8 @@ func pathOf(t event.Tag) string { return "/" + plurals[t.Kind()] + "/" + t.ID() 
 
 func crumb(n named, path string) web.Crumb { return web.Crumb{Name: n.Title, Lang: n.Lang, Path: path} }
 
-// in completes a page that is about something in a library: the search box looks there.
-func in(p *web.Page, library entry, query string) {
+// within completes a page that is about something in a library: the search box looks there.
+func within(p *web.Page, library entry, query string) {
 	p.Search = &web.Search{Path: pathOf(library.Tag) + "/search", Label: "Search " + library.Title, Query: query}
 }
 

@@ -79,7 +79,7 @@ func TestEveryPageThatCanBeReached(t *testing.T) {
 	s := serve(t, dbtest.SQLite(t), events...)
 	l := "/libraries/" + library(1).String()
 	todo := []string{
-		"/", l + "/search", l + "/search?q=volume", l + "/search?q=none+such", l + "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
+		"/", "/libraries/", l + "/search", l + "/search?q=volume", l + "/search?q=none+such", l + "/search?q=%3Cscript%3Ealert(1)%3C/script%3E",
 		"/books/x", "/books/", l + "/nothing", "/categories/" + category(2).String() + "?from=0", l + "/search?q=!", "/?cursor=x",
 	}
 	for seen := map[string]bool{}; len(todo) > 0; {
@@ -95,6 +95,10 @@ func TestEveryPageThatCanBeReached(t *testing.T) {
 			if w.Code != http.StatusOK {
 				t.Errorf("GET %s: %d", page, w.Code)
 			}
+			continue
+		}
+		if w.Code == http.StatusSeeOther {
+			todo = append(todo, w.Header().Get("Location"))
 			continue
 		}
 		if csp := w.Header().Get("Content-Security-Policy"); !strings.HasPrefix(csp, "default-src 'self'; script-src 'none';") || strings.Contains(csp, "unsafe") {
@@ -227,6 +231,9 @@ func TestPagesSayThatTheyAreBehind(t *testing.T) {
 	s, play := open(t, dbtest.SQLite(t), seed()...)
 	if w := s.get("/"); w.Code != http.StatusOK || !strings.Contains(w.Body.String(), "catching up") || w.Header().Get("Accession-Position") != "0" {
 		t.Errorf("%d at %q", w.Code, w.Header().Get("Accession-Position"))
+	}
+	if w := s.get("/books/" + book(1).String()); w.Code != http.StatusServiceUnavailable || w.Header().Get("Retry-After") == "" || !strings.Contains(w.Body.String(), "try again</a>") {
+		t.Errorf("a book that is recorded but cannot be shown yet: %d %s", w.Code, w.Body)
 	}
 	play()
 	if w := s.get("/"); strings.Contains(w.Body.String(), "catching up") || w.Header().Get("Accession-Position") != "29" {

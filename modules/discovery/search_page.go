@@ -46,7 +46,7 @@ func (d desk) searchPage(r *http.Request) (web.Page, error) {
 		if err != nil {
 			return err
 		}
-		in(&p, library, query)
+		within(&p, library, query)
 		p.Trail = []web.Crumb{crumb(nameOf(library), pathOf(tag)), {Name: "Search"}}
 		body := searchBody{Name: library.Title, Query: query}
 		if query == "" {

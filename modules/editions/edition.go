@@ -30,6 +30,8 @@ type Edition struct {
 
 // Rejected says why an edition does not count.
 type Rejected struct {
+	_ struct{} `nullable:"true"`
+
 	Reason string `json:"reason"`
 }
 

@@ -68,12 +68,14 @@ func routes(api *httpapi.API, env module.Env) {
 		Errors: httpapi.Errors(ErrBookNotFound, ErrBaseEditionNotFound, ErrISBNTaken, consistency.ErrIDTaken, consistency.ErrScopeBusy),
 	}, func(ctx context.Context, in *addEditionInput) (*httpapi.Written[Edition], error) {
 		cmd := AddEdition{ID: editionsevents.NewEditionID(), Imprint: in.Body.Imprint()}
+		var wrong problem.Fields
+		if in.Body.Base != nil && cmd.Base.UnmarshalText([]byte(*in.Body.Base)) != nil {
+			wrong.Add("body.base_edition_id", "is not a UUID: name the edition of this book that the new one replaces")
+		}
 		err := errors.Join(
 			httpapi.ParseID(&cmd.Book, in.Book, ErrBookNotFound),
-			problem.Join(
-				httpapi.GivenID(&cmd.ID, in.Body.ID, "body.id"),
-				httpapi.GivenID(&cmd.Base, in.Body.Base, "body.base_edition_id"),
-			))
+			problem.Join(httpapi.GivenID(&cmd.ID, in.Body.ID, "body.id"), wrong.Err()),
+		)
 		if err != nil {
 			return nil, err
 		}

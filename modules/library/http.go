@@ -140,6 +140,9 @@ func categoryRoutes(api *httpapi.API, env module.Env) {
 			return nil, problem.Under("body.", err)
 		}
 		c := stored(receipt)
+		if receipt.Repeated && !in.Body.Book.Asks(c.Book) {
+			return nil, consistency.ErrIDTaken
+		}
 		return httpapi.Created(c, 1, "/categories/"+c.ID, receipt.Position, c.Number == nil || c.Book.Pending(), receipt.Repeated), nil
 	})
 

@@ -10,13 +10,11 @@ import (
 	"os/exec"
 	"os/user"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
 	"sync/atomic"
-	"syscall"
 	"testing"
 
 	"github.com/gofrs/flock"
@@ -83,9 +81,14 @@ func newServer() (*server, error) {
 	given := os.Getenv("ACCESSION_TEST_POSTGRES_URL")
 	private := given == ""
 	if private {
-		if err := s.startPrivate(); err != nil {
+		own, err := newOwnServer("fsync=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=32MB")
+		if err != nil {
 			return nil, err
 		}
+		if err := own.Start(); err != nil {
+			return nil, errors.Join(err, own.remove())
+		}
+		s.url, s.stop = own.url, own.destroy
 	} else {
 		u, err := url.Parse(given)
 		if err != nil {
@@ -144,76 +147,6 @@ func (s *server) urlOf(name string) string {
 	u := *s.url
 	u.Path = "/" + name
 	return u.String()
-}
-
-// startPrivate starts a server in a directory of its own, which it can be reached in through a socket.
-func (s *server) startPrivate() (err error) {
-	bin, err := binaries()
-	if err != nil {
-		return err
-	}
-	dir, remove, err := privateDir()
-	if err != nil {
-		return fmt.Errorf("make directory for PostgreSQL: %w", err)
-	}
-	defer func() {
-		if err != nil {
-			err = errors.Join(fmt.Errorf("start private PostgreSQL: %w", err), remove())
-		}
-	}()
-	attr, err := asOther(dir)
-	if err != nil {
-		return err
-	}
-	data := filepath.Join(dir, "data")
-	command := func(program string, args ...string) *exec.Cmd {
-		cmd := exec.Command(filepath.Join(bin, program), args...)
-		cmd.Dir = dir
-		cmd.SysProcAttr = attr
-		cmd.Env = append(slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "PG") }), "LC_ALL=C")
-		return cmd
-	}
-	if out, err := command("initdb", "-D", data, "-U", "postgres", "--auth=trust", "--encoding=UTF8", "--no-locale",
-		"--no-sync", "--no-instructions").CombinedOutput(); err != nil {
-		return fmt.Errorf("initdb: %w\n%s", err, out)
-	}
-	// Trust everybody who can reach the socket, but for the members of needs_password, which tests of logins use. The file
-	// is there already, and stays its owner's.
-	if err := os.WriteFile(filepath.Join(data, "pg_hba.conf"), []byte("local all +needs_password scram-sha-256\nlocal all all trust\n"), 0o600); err != nil {
-		return err
-	}
-
-	cmd := command("postgres", "-D", data, "-k", dir, "-c", "listen_addresses=", "-c", "max_connections=300",
-		"-c", "fsync=off", "-c", "full_page_writes=off", "-c", "autovacuum=off", "-c", "logging_collector=off",
-		"-c", "shared_buffers=32MB")
-	log, err := cmd.StderrPipe()
-	if err != nil {
-		return err
-	}
-	exited := make(chan error, 1)
-	ready := make(chan error, 1)
-	go func() {
-		// The kernel ends the server when the thread that started it ends (see asOther): keep that thread.
-		runtime.LockOSThread()
-		if err := cmd.Start(); err != nil {
-			ready <- err
-			return
-		}
-		watch(bufio.NewScanner(log), ready)
-		exited <- cmd.Wait()
-	}()
-	if err := <-ready; err != nil {
-		return err
-	}
-	s.url = &url.URL{Scheme: "postgres", User: url.User("postgres"), Path: "/postgres", RawQuery: url.Values{"host": {dir}}.Encode()}
-	s.stop = func() error {
-		if err := cmd.Process.Signal(syscall.SIGQUIT); err != nil { // at once: nothing here will be needed again
-			_ = cmd.Process.Kill()
-		}
-		<-exited
-		return remove()
-	}
-	return nil
 }
 
 // watch reads the log of the server, so that it never waits for us, and tells ready once: when the server is, or when it
