@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"io/fs"
 	"log/slog"
 	"os"
 	"time"
@@ -21,6 +22,7 @@ import (
 	logdb "accession/platform/eventlog/sqldb"
 	"accession/platform/httpapi"
 	"accession/platform/module"
+	"accession/platform/problem"
 	"accession/platform/projection"
 	"accession/platform/telemetry"
 	"accession/platform/usecase"
@@ -69,8 +71,13 @@ func (c *cli) open(ctx context.Context, a access) (*app, error) {
 	if err != nil {
 		return nil, err
 	}
+	return c.openWith(ctx, cfg, a)
+}
+
+// openWith is open with a configuration that was read already.
+func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, error) {
 	logger := telemetry.Logger(c.err, cfg.Log.Level, cfg.Log.Format)
-	db, err := database.Open(ctx, databaseConfig(cfg, a == look))
+	db, err := openDatabase(ctx, cfg, a)
 	if err != nil {
 		return nil, err
 	}
@@ -89,15 +96,21 @@ func (c *cli) open(ctx context.Context, a access) (*app, error) {
 	return &app{config: cfg, db: db, logger: logger, head: head}, nil
 }
 
-func databaseConfig(cfg config.Config, readOnly bool) database.Config {
+// openDatabase opens the database as it is.
+func openDatabase(ctx context.Context, cfg config.Config, a access) (*database.DB, error) {
 	d := cfg.Database
-	return database.Config{
-		URL: d.URL, ReadOnly: readOnly,
+	db, err := database.Open(ctx, database.Config{
+		URL: d.URL, ReadOnly: a == look,
 		// Two thirds write: a command holds its connection while it waits for a lock, a read for a moment only.
 		WriteConns: max(1, d.MaxOpen*2/3), ReadConns: max(1, d.MaxOpen-d.MaxOpen*2/3),
 		LockTimeout: cfg.Consistency.Lock.Timeout, StatementTimeout: unlimited(d.StatementTimeout),
 		IdleInTransactionTimeout: unlimited(d.IdleInTransactionTimeout),
+	})
+	if p := *problem.Of(err); errors.Is(err, fs.ErrNotExist) {
+		p.Message += " Name another with --database, or make this one: `accession serve`, `accession import` and `accession migrate up` do."
+		err = &p
 	}
+	return db, err
 }
 
 // unlimited translates "0 waits for ever" into the database's words for it.

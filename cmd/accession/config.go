@@ -7,7 +7,7 @@ func (c *cli) configuration() *cobra.Command {
 		Use:     "print",
 		Short:   "Every key, its value, where that came from, and the variable that sets it",
 		Example: "  accession config print\n  ACCESSION_HTTP_ADDR=:9000 accession config print",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			_, settings, err := c.load()
 			if err != nil {

@@ -28,7 +28,7 @@ func (c *cli) constraintsList() *cobra.Command {
 		Use:     "list",
 		Short:   "Every constraint with its scope and mode",
 		Example: "  accession constraints list\n  accession constraints list --output json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			cfg, _, err := c.load()
 			if err != nil {

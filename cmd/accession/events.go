@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"accession/platform/event"
@@ -73,13 +74,26 @@ func (c *cli) eventsTail() *cobra.Command {
 		Use:     "tail",
 		Short:   "The last events, or those after a position",
 		Example: "  accession events tail\n  accession events tail --type catalogue.book_added --follow\n  accession events tail --scope book:0192f3… --after 0",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if after < 0 || last < 1 {
-				return problem.New(problem.Usage, "usage", "--after takes 0 or more, --last 1 or more.")
+			behind := cmd.Flags().Changed("after")
+			switch {
+			case after < 0:
+				return usage(cmd, "--after is %d: use 0 or more.", after)
+			case last < 1:
+				return usage(cmd, "--last is %d: use 1 or more.", last)
+			case behind && cmd.Flags().Changed("last"):
+				return usage(cmd, "--after and --last do not go together: leave one out.")
+			case follow && c.output == "table":
+				return usage(cmd, "--follow has no end, and a table is written at its end: use --output ndjson.")
+			}
+			for _, f := range [][2]string{{"--scope", scope}, {"--stream", stream}} {
+				if kind, id, _ := strings.Cut(f[1], ":"); f[1] != "" && (kind == "" || id == "") {
+					return usage(cmd, "%s is %q: write the kind of a thing and its id, as book:0192f3….", f[0], f[1])
+				}
 			}
 			q := eventlog.Query{Types: types, Tag: event.Tag(scope), Stream: event.Tag(stream)}
-			if cmd.Flags().Changed("after") {
+			if behind {
 				q.After = event.Position(after)
 			} else {
 				q.Last = int(last)
@@ -88,11 +102,12 @@ func (c *cli) eventsTail() *cobra.Command {
 		},
 	}
 	databaseFlag(cmd)
-	cmd.Flags().StringSliceVar(&types, "type", nil, "only events of this stored name; may be repeated")
-	cmd.Flags().StringVar(&scope, "scope", "", "only events about this thing, as category:ID")
-	cmd.Flags().StringVar(&stream, "stream", "", "only events of this stream, as book:ID")
-	cmd.Flags().Int64Var(&after, "after", 0, "all events behind this position")
-	cmd.Flags().Int64Var(&last, "last", 20, "without --after: how many events from the end")
+	cmd.Flags().StringSliceVar(&types, "type", nil, "only events of this stored `NAME`; may be repeated")
+	cmd.Flags().StringVar(&scope, "scope", "", "only events about this `THING`, as category:ID")
+	cmd.Flags().StringVar(&stream, "stream", "", "only events of this `STREAM`, as book:ID")
+	cmd.Flags().Int64Var(&after, "after", 0, "all events behind position `N`")
+	cmd.Flags().Int64Var(&last, "last", 20, "without --after: the last `N` events")
+	choices(cmd, "type", eventTypes()...)
 	cmd.Flags().BoolVarP(&follow, "follow", "f", false, "go on with what comes, until interrupted")
 	cmd.Flags().BoolVar(&raw, "raw", false, "show the bytes as they are stored")
 	return cmd
@@ -108,6 +123,9 @@ func (c *cli) tail(ctx context.Context, log eventlog.Log, q eventlog.Query, foll
 	l := c.list(true, "position", "recorded", "type", "stream", "actor", "data")
 	for {
 		for env, err := range log.Read(ctx, q) {
+			if follow && ctx.Err() != nil {
+				return l.end() // which is how one ends it
+			}
 			if err != nil {
 				return err
 			}
@@ -132,6 +150,17 @@ func (c *cli) tail(ctx context.Context, log eventlog.Log, q eventlog.Query, foll
 	}
 }
 
+// eventTypes are the stored names that this binary knows.
+func eventTypes() []string {
+	var names []string
+	for _, m := range modules {
+		for _, e := range m.Events {
+			names = append(names, e.EventType())
+		}
+	}
+	return names
+}
+
 // clip cuts s to n characters for a table.
 func clip(s string, n int) string {
 	r := []rune(s)
@@ -147,11 +176,11 @@ func (c *cli) eventsShow() *cobra.Command {
 		Use:     "show POSITION",
 		Short:   "One event, whole",
 		Example: "  accession events show 1",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("POSITION"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			at, err := strconv.ParseInt(args[0], 10, 64)
 			if err != nil || at < 1 {
-				return problem.New(problem.Usage, "usage", "%q is not a position: use a number from 1.", args[0])
+				return usage(cmd, "%q is not a position: use a number from 1.", args[0])
 			}
 			return c.withLog(cmd.Context(), func(log eventlog.Log) error {
 				q := eventlog.Query{After: event.Position(at - 1), Until: event.Position(at)}
@@ -171,7 +200,11 @@ func (c *cli) eventsShow() *cobra.Command {
 						[2]any{"stream", e.Stream}, [2]any{"version", e.Version}, [2]any{"recorded_at", e.RecordedAt.Format(time.RFC3339Nano)},
 						[2]any{"actor", e.Actor}, [2]any{"data", string(e.Data)})
 				}
-				return problem.New(problem.NotFound, "event-not-found", "There is no event at position %d.", at)
+				head, err := log.Head(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return problem.New(problem.NotFound, "event-not-found", "There is no event at position %d: the log ends at %d.", at, head.Position)
 			})
 		},
 	}
@@ -185,7 +218,7 @@ func (c *cli) eventsStats() *cobra.Command {
 		Use:     "stats",
 		Short:   "What is in the log, counted",
 		Example: "  accession events stats --output json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			return c.withLog(cmd.Context(), func(log eventlog.Log) error { return c.stats(cmd.Context(), log) })
 		},
@@ -230,7 +263,7 @@ func (c *cli) stats(ctx context.Context, log eventlog.Log) error {
 		s.Last = env.Position
 		streams[env.Stream] = true
 	}
-	var all []*typeStats
+	all := []*typeStats{}
 	for _, s := range counts {
 		all = append(all, s)
 	}

@@ -8,10 +8,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 
 	"accession/modules/exchange"
 	"accession/modules/exchange/gutenberg"
+	"accession/platform/config"
+	"accession/platform/consistency"
+	"accession/platform/database"
 	"accession/platform/eventlog"
 	logmemory "accession/platform/eventlog/memory"
 	"accession/platform/problem"
@@ -30,18 +34,28 @@ func (c *cli) importFile() *cobra.Command {
 Importing a file again does nothing twice; an import that was interrupted goes on where it ended.
 Exit status 4 means that the catalogue refused some rows; --report says which and why.`,
 		Example: "  accession import pg_catalog.csv --format gutenberg\n  accession import pg_catalog.csv --format gutenberg --library \"City library\" --report report.jsonl",
-		Args:    cobra.ExactArgs(1),
+		Args:    oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.file = args[0]
+			if !cmd.Flags().Changed("library") {
+				o.library = strings.TrimSuffix(filepath.Base(o.file), filepath.Ext(o.file))
+			}
+			switch {
+			case o.format != "gutenberg":
+				return usage(cmd, "--format is %q: use gutenberg.", o.format)
+			case o.workers < 1 || o.workers > 256:
+				return usage(cmd, "--workers is %d: use 1 to 256.", o.workers)
+			}
 			return c.runImport(cmd.Context(), o)
 		},
 	}
 	databaseFlag(cmd)
-	cmd.Flags().StringVar(&o.library, "library", "", "name of the library to import into (default: the file's name)")
-	cmd.Flags().StringVar(&o.format, "format", "gutenberg", "format of the file: gutenberg")
+	cmd.Flags().StringVar(&o.library, "library", "", "`NAME` of the library to import into (default: the file's name)")
+	cmd.Flags().StringVar(&o.format, "format", "gutenberg", "`FORMAT` of the file: gutenberg")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "look at everything, store nothing")
-	cmd.Flags().IntVar(&o.workers, "workers", 4, "how many categories are filled at once")
-	cmd.Flags().StringVar(&o.report, "report", "", "write what became of each row to this file, as one JSON object a line")
+	cmd.Flags().IntVar(&o.workers, "workers", 4, "fill `N` categories at once")
+	cmd.Flags().StringVar(&o.report, "report", "", "write what became of each row to `FILE`, one JSON object a line")
+	choices(cmd, "format", "gutenberg")
 	return cmd
 }
 
@@ -52,28 +66,24 @@ type importOptions struct {
 }
 
 func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
-	if o.format != "gutenberg" {
-		return problem.New(problem.Usage, "usage", "--format is %q: use gutenberg.", o.format)
+	if o.library, err = exchange.LibraryName(o.library); err != nil {
+		return err
 	}
-	if o.workers < 1 || o.workers > 256 {
-		return problem.New(problem.Usage, "usage", "--workers is %d: use 1 to 256.", o.workers)
+	cfg, _, err := c.load()
+	if err != nil {
+		return err
 	}
 	catalogue, err := readCatalogue(o.file)
 	if err != nil {
 		return err
 	}
-	if o.library == "" {
-		o.library = strings.TrimSuffix(filepath.Base(o.file), filepath.Ext(o.file))
+	report, err := openReport(o.report, o.file, strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
+	if err != nil {
+		return err
 	}
-	var report *os.File
-	if o.report != "" { // before anything is stored: a report that cannot be written is found out too late otherwise
-		if report, err = os.Create(o.report); err != nil {
-			return fileError("write", o.report, err)
-		}
-		defer func() { err = errors.Join(err, report.Close()) }()
-	}
+	defer func() { err = errors.Join(err, report.close()) }()
 	im := exchange.Importer{Actor: actor(), Workers: o.workers, DryRun: o.dryRun}
-	done, err := c.importInto(ctx, o.dryRun, &im)
+	done, err := c.importInto(ctx, cfg, &im)
 	if err != nil {
 		return err
 	}
@@ -82,32 +92,45 @@ func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
 	im.Progress = bar.tick
 	r, err := im.Gutenberg(ctx, o.library, catalogue)
 	bar.finish()
-	if report != nil {
-		w := bufio.NewWriter(report)
-		err = errors.Join(err, r.WriteLines(w), w.Flush())
+	if err != nil && r.Library == "" {
+		return err // it had not begun
 	}
-	if err != nil {
-		if ctx.Err() != nil {
-			err = problem.New(problem.Internal, "interrupted", "interrupted")
-		}
-		_, _ = fmt.Fprintf(c.err, "The import stopped after %d editions. Run it again to go on from there.\n", r.Editions.Created+r.Editions.Present)
+	if err = errors.Join(stopped(ctx, err, r, catalogue, "accession import"), report.write(r)); err != nil {
 		return err
 	}
-	return c.summary(r, o.report)
+	return c.summary(o, r)
 }
 
-// importInto gives the importer a runner and a log. A dry run needs only to read, and does without a database that is not
-// there yet. done stops what was started.
-func (c *cli) importInto(ctx context.Context, dryRun bool, im *exchange.Importer) (done func() error, err error) {
+// stopped is the error of an import that ended early: how far it came, and that another run goes on from there.
+func stopped(ctx context.Context, err error, r *exchange.Report, c *gutenberg.Catalogue, command string) error {
+	if err == nil || r.DryRun {
+		return err
+	}
+	p := *explain(ctx, err)
+	if errors.Is(&p, consistency.ErrOutcomeUnknown) {
+		p.Message = "The connection to the database was lost." // whether the last row is in, the next run finds out
+	}
+	p.Message = fmt.Sprintf("%s The import had come to %d of %d editions: run `%s` again, and it goes on from there.",
+		p.Message, r.Editions.Created+r.Editions.Present, c.Rows-r.Skipped, command)
+	return &p
+}
+
+// importInto gives the importer a runner and a log. A dry run needs only to read, and does without a database. done stops what
+// was started.
+func (c *cli) importInto(ctx context.Context, cfg config.Config, im *exchange.Importer) (done func() error, err error) {
 	access := write
-	if dryRun {
+	if im.DryRun {
 		access = look
+		empty, err := hasNothing(ctx, cfg)
+		if err != nil {
+			return nil, err
+		}
+		if empty {
+			im.Log = logmemory.New(nil, 0)
+			return func() error { return nil }, nil
+		}
 	}
-	a, err := c.open(ctx, access)
-	if dryRun && errors.Is(err, fs.ErrNotExist) {
-		im.Log = logmemory.New(nil, 0)
-		return func() error { return nil }, nil
-	}
+	a, err := c.openWith(ctx, cfg, access)
 	if err != nil {
 		return nil, err
 	}
@@ -120,13 +143,28 @@ func (c *cli) importInto(ctx context.Context, dryRun bool, im *exchange.Importer
 	return a.db.Close, nil
 }
 
-func (c *cli) summary(r *exchange.Report, report string) error {
-	l := c.list(false, "", "created", "present", "refused")
+// hasNothing reports whether there is no database yet, or one without tables.
+func hasNothing(ctx context.Context, cfg config.Config) (bool, error) {
+	db, err := openDatabase(ctx, cfg, look)
+	if err != nil {
+		if errors.Is(err, fs.ErrNotExist) {
+			err = nil
+		}
+		return err == nil, err
+	}
+	defer func() { _ = db.Close() }() // nothing was written
+	all, err := database.Status(ctx, db, nil)
+	return !slices.ContainsFunc(all, func(m database.Migration) bool { return !m.AppliedAt.IsZero() }), err
+}
+
+// summary prints what an import did.
+func (c *cli) summary(o importOptions, r *exchange.Report) error {
 	if c.output == "json" || c.output == "ndjson" {
 		if err := c.object(r); err != nil {
 			return err
 		}
 	} else {
+		l := c.list(false, "", "created", "present", "refused")
 		for _, row := range []struct {
 			name string
 			exchange.Counts
@@ -138,37 +176,109 @@ func (c *cli) summary(r *exchange.Report, report string) error {
 		if err := l.end(); err != nil {
 			return err
 		}
-		what := "imported"
+		what := "imported into"
 		if r.DryRun {
-			what = "looked at, nothing was stored"
+			what = "looked at, nothing was stored in"
 		}
-		if _, err := fmt.Fprintf(c.out, "%d rows %s, %d of them skipped, %d warned about\n", r.Rows, what, r.Skipped, r.Warned); err != nil {
+		if _, err := fmt.Fprintf(c.out, "%d rows %s %q: %d skipped, %d with a warning\n", r.Rows, what, o.library, r.Skipped, r.Warned); err != nil {
 			return err
 		}
-		c.remarks(r, report)
+		if o.report == "" {
+			c.remarks(r)
+		}
 	}
 	if n := r.Refusals(); n > 0 {
-		return problem.New(problem.Conflict, "rows-refused", "%d things were refused. With --report FILE every one is listed with its reason.", n)
+		return problem.New(problem.Conflict, "rows-refused", "Refused: %d. With --report FILE every row is listed with the reason.", n)
 	}
 	return nil
 }
 
-// remarks shows on stderr what the user should look at, as far as it is not in a report.
-func (c *cli) remarks(r *exchange.Report, report string) {
-	if report != "" {
-		return
-	}
+// remarks shows on stderr the rows that the user should look at.
+func (c *cli) remarks(r *exchange.Report) {
+	const most = 20
 	shown := 0
 	for _, l := range r.Lines() {
-		if l.Outcome != exchange.Refused && l.Outcome != exchange.Warned {
+		remark := l.Warning
+		if l.Outcome == exchange.Refused {
+			remark = "refused: " + l.Detail
+		}
+		if remark == "" {
 			continue
 		}
-		if shown++; shown > 20 {
-			_, _ = fmt.Fprintln(c.err, "… and more; --report FILE lists everything")
+		if shown++; shown > most {
+			_, _ = fmt.Fprintln(c.err, "… and more: --report FILE lists everything.")
 			return
 		}
-		_, _ = fmt.Fprintf(c.err, "line %d (%s) %s: %s %s\n", l.Line, l.Key, l.Outcome, l.Code, l.Detail)
+		_, _ = fmt.Fprintf(c.err, "line %d (%s): %s\n", l.Line, l.Key, remark)
 	}
+}
+
+// reportFile is the file that --report names; nil without one.
+type reportFile struct {
+	*os.File
+	made    bool // it was not there before
+	written bool
+}
+
+// openReport sees to it that the file can be written before anything is stored: afterwards would be too late. What is in it
+// stays until there is a report. It must not be any of the others.
+func openReport(name string, others ...string) (*reportFile, error) {
+	if name == "" {
+		return nil, nil
+	}
+	for _, other := range others {
+		if sameFile(name, other) {
+			return nil, problem.New(problem.Usage, "usage", "--report would overwrite %s. Name another file.", other)
+		}
+	}
+	_, err := os.Stat(name)
+	made := errors.Is(err, fs.ErrNotExist)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
+	if err != nil {
+		return nil, fileError("write", name, err)
+	}
+	return &reportFile{File: f, made: made}, nil
+}
+
+func (f *reportFile) write(r *exchange.Report) error {
+	if f == nil {
+		return nil
+	}
+	f.written = true
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() { // and not a pipe, or a terminal
+		if err := f.Truncate(0); err != nil {
+			return fileError("write", f.Name(), err)
+		}
+	}
+	w := bufio.NewWriter(f)
+	if err := errors.Join(r.WriteLines(w), w.Flush()); err != nil {
+		return fileError("write", f.Name(), err)
+	}
+	return nil
+}
+
+// close leaves no empty file behind.
+func (f *reportFile) close() error {
+	if f == nil {
+		return nil
+	}
+	err := f.Close()
+	if f.made && !f.written {
+		err = errors.Join(err, os.Remove(f.Name()))
+	}
+	return err
+}
+
+// sameFile reports whether two names are of one file, also of one that is not there yet.
+func sameFile(a, b string) bool {
+	x, errX := os.Stat(a)
+	y, errY := os.Stat(b)
+	if errX == nil && errY == nil {
+		return os.SameFile(x, y)
+	}
+	a, errX = filepath.Abs(a)
+	b, errY = filepath.Abs(b)
+	return errX == nil && errY == nil && a == b
 }
 
 func readCatalogue(name string) (_ *gutenberg.Catalogue, err error) {

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"accession/platform/database"
@@ -12,20 +11,21 @@ import (
 
 func (c *cli) migrate() *cobra.Command {
 	up := &cobra.Command{
-		Use: "up", Short: "Bring the tables up to date", Example: "  accession migrate up", Args: cobra.NoArgs,
+		Use: "up", Short: "Bring the tables up to date", Example: "  accession migrate up", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			a, err := c.open(cmd.Context(), write) // which migrates
 			if err != nil {
 				return err
 			}
-			if _, err := fmt.Fprintf(c.out, "up to date: %s\n", a.db.Location()); err != nil {
+			location := a.db.Location()
+			if err := a.db.Close(); err != nil {
 				return err
 			}
-			return a.db.Close()
+			return c.object(map[string]string{"database": location}, [2]any{"up to date", location})
 		},
 	}
 	status := &cobra.Command{
-		Use: "status", Short: "Which migrations have been applied", Example: "  accession migrate status", Args: cobra.NoArgs,
+		Use: "status", Short: "Which migrations have been applied", Example: "  accession migrate status", Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return c.migrations(cmd.Context()) },
 	}
 	databaseFlag(up)
@@ -38,7 +38,7 @@ func (c *cli) migrations(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	db, err := database.Open(ctx, databaseConfig(cfg, true))
+	db, err := openDatabase(ctx, cfg, look)
 	if err != nil {
 		return err
 	}
@@ -52,11 +52,15 @@ func (c *cli) migrations(ctx context.Context) error {
 		row := struct {
 			Name      string     `json:"name"`
 			AppliedAt *time.Time `json:"applied_at"`
-		}{Name: m.Name}
+			Unknown   bool       `json:"unknown,omitempty"` // a newer accession applied it
+		}{Name: m.Name, Unknown: m.Unknown}
 		applied := "pending"
 		if !m.AppliedAt.IsZero() {
 			row.AppliedAt = &m.AppliedAt
 			applied = m.AppliedAt.Format(time.RFC3339)
+		}
+		if m.Unknown {
+			applied += ", by a newer accession"
 		}
 		if err := l.add(row, m.Name, applied); err != nil {
 			return err

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jedib0t/go-pretty/v6/table"
@@ -71,7 +72,11 @@ func (l *listing) end() error {
 	var err error
 	switch l.mode {
 	case "table":
-		_, err = fmt.Fprintln(l.c.out, l.table.Render())
+		for line := range strings.Lines(l.table.Render()) {
+			if _, err = fmt.Fprintln(l.c.out, strings.TrimRight(line, " \n")); err != nil {
+				break
+			}
+		}
 	case "json":
 		if l.first {
 			_, err = fmt.Fprint(l.c.out, "[")
@@ -83,7 +88,7 @@ func (l *listing) end() error {
 	return err
 }
 
-// object writes one thing: as JSON, or as a table of two columns.
+// object writes one thing: as JSON, or as a table of two columns in which what is empty is left out.
 func (c *cli) object(v any, pairs ...[2]any) error {
 	if c.output == "json" || c.output == "ndjson" {
 		if err := c.writeJSON(v, c.output == "json"); err != nil {
@@ -92,6 +97,7 @@ func (c *cli) object(v any, pairs ...[2]any) error {
 		_, err := fmt.Fprintln(c.out)
 		return err
 	}
+	pairs = slices.DeleteFunc(pairs, func(p [2]any) bool { return fmt.Sprint(p[1]) == "" })
 	width := 0
 	for _, p := range pairs {
 		width = max(width, len(fmt.Sprint(p[0])))

@@ -2,13 +2,13 @@ package main
 
 import (
 	"os"
-	"slices"
 	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
 
-// bar is a progress bar on stderr, if that is a terminal; else nothing.
+// bar is a progress bar on stderr, if that is a terminal; else nothing. Like all that accession writes it has no colours, so
+// there is nothing for NO_COLOR to switch off.
 type bar struct{ *progressbar.ProgressBar }
 
 func (c *cli) bar(total int, what string) bar {
@@ -23,7 +23,6 @@ func (c *cli) bar(total int, what string) bar {
 		progressbar.OptionSetPredictTime(true),
 		progressbar.OptionThrottle(100*time.Millisecond),
 		progressbar.OptionClearOnFinish(),
-		progressbar.OptionEnableColorCodes(!slices.ContainsFunc(c.env, func(v string) bool { return v != "NO_COLOR=" && len(v) > 9 && v[:9] == "NO_COLOR=" })),
 	)}
 }
 

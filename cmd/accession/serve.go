@@ -4,13 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 
 	"accession/modules/exchange"
 	"accession/modules/exchange/gutenberg"
 	"accession/modules/exchange/sample"
+	"accession/modules/library/libraryevents"
 	"accession/platform/eventlog"
 	"accession/platform/httpapi"
 	"accession/platform/module"
+	"accession/platform/telemetry"
 	"accession/platform/usecase"
 
 	"github.com/spf13/cobra"
@@ -24,45 +27,52 @@ func (c *cli) serve() *cobra.Command {
 		Short:   "Serve the page, the API and the metrics",
 		Long:    "Migrates the database, plays the projectors and serves the page, the API and the metrics until it is interrupted.\nWhat was accepted by then is finished first.",
 		Example: "  accession serve --sample\n  accession serve --addr :8080 --database sqlite:/var/lib/accession/catalogue.db",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runServe(cmd.Context(), withSample) },
 	}
-	setting(cmd, "addr", "http.addr", "address to listen on; port 0 is any free one (default 127.0.0.1:8080)")
+	setting(cmd, "addr", "http.addr", "listen on `HOST:PORT`; port 0 is any free one (default 127.0.0.1:8080)")
 	databaseFlag(cmd)
 	cmd.Flags().BoolVar(&withSample, "sample", false, "fill an empty database with the sample catalogue")
 	return cmd
 }
 
 func (c *cli) runServe(ctx context.Context, withSample bool) (err error) {
-	a, err := c.open(ctx, write)
+	cfg, _, err := c.load()
+	if err != nil {
+		return err
+	}
+	var api *httpapi.API
+	// The address first: without it nothing is created or migrated. Nobody is answered before Serve, when there is an API.
+	server, err := httpapi.Listen(ctx, httpapi.ServerConfig{
+		Addr: cfg.HTTP.Addr, ShutdownTimeout: cfg.HTTP.ShutdownTimeout,
+		Logger: telemetry.Logger(c.err, cfg.Log.Level, cfg.Log.Format), OnStop: func() { api.Stop() },
+	}, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { api.ServeHTTP(w, r) }))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = server.Close() }() // Serve has closed it, if it came so far
+	a, err := c.openWith(ctx, cfg, write)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, a.db.Close()) }()
-	var api *httpapi.API
 	var runner usecase.Runner
 	var log eventlog.Log
 	app, err := a.wire(fx.Options(fx.Populate(&api, &runner, &log), fx.Invoke(module.Routes, background)))
 	if err != nil {
 		return err
 	}
-	server, err := httpapi.Listen(ctx, httpapi.ServerConfig{
-		Addr: a.config.HTTP.Addr, ShutdownTimeout: a.config.HTTP.ShutdownTimeout, Logger: a.logger, OnStop: api.Stop,
-	}, api)
-	if err != nil {
-		return err
-	}
 	if err := app.Start(ctx); err != nil {
-		return errors.Join(err, server.Close())
+		return err
 	}
 	defer func() { err = errors.Join(err, app.Stop(context.WithoutCancel(ctx))) }()
 	if withSample {
 		if err := c.fillWithSample(ctx, a, runner, log); err != nil {
-			return errors.Join(err, server.Close())
+			return err
 		}
 	}
 	if _, err := fmt.Fprintf(c.out, "Accession listens on %s, its data lies in %s\n", server.URL(), a.db.Location()); err != nil {
-		return errors.Join(err, server.Close())
+		return err
 	}
 	return server.Serve(ctx)
 }
@@ -77,9 +87,14 @@ func (c *cli) fillWithSample(ctx context.Context, a *app, runner usecase.Runner,
 	if err != nil {
 		return err
 	}
-	if len(first) > 0 && first[0].Actor != sampleActor {
-		a.logger.InfoContext(ctx, "the database is not empty: the sample is left out")
-		return nil
+	im := exchange.Importer{Runner: runner, Log: log, Actor: sampleActor, Into: libraryevents.NewLibraryID()}
+	if len(first) > 0 {
+		opened, ok := first[0].Event.(*libraryevents.LibraryOpened)
+		if !ok || first[0].Actor != sampleActor {
+			a.logger.InfoContext(ctx, "the database is not empty: the sample is left out")
+			return nil
+		}
+		im.Into = opened.Library
 	}
 	r, err := sample.Open()
 	if err != nil {
@@ -90,10 +105,11 @@ func (c *cli) fillWithSample(ctx context.Context, a *app, runner usecase.Runner,
 		return err
 	}
 	bar := c.bar(catalogue.Rows, "sample")
-	report, err := exchange.Importer{Runner: runner, Log: log, Actor: sampleActor, Progress: bar.tick}.Gutenberg(ctx, sampleLibrary, catalogue)
+	im.Progress = bar.tick
+	report, err := im.Gutenberg(ctx, sampleLibrary, catalogue)
 	bar.finish()
 	if err != nil {
-		return err
+		return stopped(ctx, err, report, catalogue, "accession serve --sample")
 	}
 	a.logger.InfoContext(ctx, "sample", "categories", report.Categories.Created, "books", report.Books.Created, "editions", report.Editions.Created)
 	return nil

@@ -23,9 +23,10 @@ func (c *cli) verify() *cobra.Command {
 		Short: "Read the whole log and check everything against it",
 		Long: `Plays the whole log anew and checks every constraint, the register and every projection against it.
 Prints what differs, a line each, and exits with 1 if anything does; else "ok at" the position it has read to.
+With --output json both are one object, with ndjson every difference is one.
 It changes nothing, and can run beside a server.`,
 		Example: "  accession verify\n  accession verify --output json",
-		Args:    cobra.NoArgs,
+		Args:    noArgs,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runVerify(cmd.Context()) },
 	}
 	databaseFlag(cmd)
@@ -56,7 +57,7 @@ func (c *cli) runVerify(ctx context.Context) error {
 	if _, err := a.wire(fx.Populate(&set, &registry, &projections)); err != nil {
 		return err
 	}
-	var findings []finding
+	findings := []finding{}
 	var at event.Position
 	err = a.db.Snapshot(ctx, func(ctx context.Context, db bun.IDB) error {
 		log := logdb.NewReader(db, registry)
@@ -85,9 +86,24 @@ func (c *cli) runVerify(ctx context.Context) error {
 	return errors.Join(err, c.verdict(findings, at))
 }
 
+// verdict prints what was found, reading to the position.
 func (c *cli) verdict(findings []finding, at event.Position) error {
-	if len(findings) == 0 {
-		return c.object(map[string]any{"ok": true, "position": at, "findings": []finding{}}, [2]any{fmt.Sprintf("ok at %d", at), ""})
+	count := "1 difference"
+	if n := len(findings); n != 1 {
+		count = fmt.Sprint(n, " differences")
+	}
+	different := problem.New(problem.Internal, "differences", "%s from the log, which was read to %d.", count, at)
+	switch {
+	case c.output == "json":
+		if err := c.object(map[string]any{"ok": len(findings) == 0, "position": at, "findings": findings}); err != nil || len(findings) == 0 {
+			return err
+		}
+		return different
+	case len(findings) == 0 && c.output == "ndjson":
+		return nil
+	case len(findings) == 0:
+		_, err := fmt.Fprintf(c.out, "ok at %d\n", at)
+		return err
 	}
 	l := c.list(true, "kind", "of", "scope", "key", "expected", "found", "position")
 	for _, f := range findings {
@@ -99,5 +115,5 @@ func (c *cli) verdict(findings []finding, at event.Position) error {
 	if err := l.end(); err != nil {
 		return err
 	}
-	return problem.New(problem.Internal, "differences", "%d differences from the log, which was read to %d.", len(findings), at)
+	return different
 }

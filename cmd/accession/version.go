@@ -34,7 +34,7 @@ func buildVersion() build {
 
 func (c *cli) version() *cobra.Command {
 	return &cobra.Command{
-		Use: "version", Short: "Which binary this is", Example: "  accession version --output json", Args: cobra.NoArgs,
+		Use: "version", Short: "Which binary this is", Example: "  accession version --output json", Args: noArgs,
 		RunE: func(*cobra.Command, []string) error {
 			b := buildVersion()
 			return c.object(b, [2]any{"accession", b.Version}, [2]any{"revision", b.Revision}, [2]any{"go", b.Go}, [2]any{"platform", b.Platform})

@@ -9,6 +9,8 @@
 //
 //   - projection_cards.go says what is kept and which event changes what;
 //   - queries.go reads it: a thing, its way up to the library, what stands in it, what a reference means;
-//   - search.go understands what someone typed;
-//   - http.go is its part of the API, pages.go and templates/ are the pages.
+//   - search.go understands what someone typed; log.go reads histories and the log itself;
+//   - http.go is its part of the API, resources.go how things look there;
+//   - pages.go registers the pages and holds what they share; library_pages.go, book_page.go, search_page.go and templates/
+//     are the pages, drawers.go cuts long ones into ranges of numbers.
 package discovery

@@ -73,7 +73,7 @@ func findAll(ctx context.Context, db bun.IDB, tags []event.Tag) (map[event.Tag]e
 		return found, nil
 	}
 	var es []entry
-	if err := db.NewSelect().Model(&es).Where("e.tag IN (?)", bun.In(tags)).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&es).Where("e.tag IN (?)", bun.List(tags)).Scan(ctx); err != nil {
 		return nil, fmt.Errorf("find %d entries: %w", len(tags), err)
 	}
 	for _, e := range es {
@@ -143,9 +143,6 @@ func standing(ctx context.Context, db bun.IDB, parent event.Tag, s span) ([]entr
 	return es, nil
 }
 
-// everything is the span of all entries.
-var everything = span{Open: true}
-
 // tally is what there is in a drawer: how many live entries, and the highest number among them.
 type tally struct {
 	Live, Last int
@@ -162,7 +159,7 @@ func count(ctx context.Context, db bun.IDB, parents ...event.Tag) (map[event.Tag
 		tally  `bun:",extend"`
 	}
 	err := db.NewSelect().Model((*entry)(nil)).ColumnExpr("e.parent, count(*) AS live, max(e.number) AS last").
-		Where("e.parent IN (?)", bun.In(parents)).Where("NOT e.withdrawn").GroupExpr("e.parent").Scan(ctx, &rows)
+		Where("e.parent IN (?)", bun.List(parents)).Where("NOT e.withdrawn").GroupExpr("e.parent").Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("count entries: %w", err)
 	}
@@ -205,7 +202,7 @@ func languages(ctx context.Context, db bun.IDB, books []event.Tag) (map[event.Ta
 		return found, nil
 	}
 	var es []entry
-	err := db.NewSelect().Model(&es).Column("parent", "language").Where("e.parent IN (?)", bun.In(books)).
+	err := db.NewSelect().Model(&es).Column("parent", "language").Where("e.parent IN (?)", bun.List(books)).
 		Where("e.base = ''").Where("e.language <> ''").OrderExpr(byNumber).Scan(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("look up languages: %w", err)

@@ -62,7 +62,7 @@ func (d desk) searchPage(r *http.Request) (web.Page, error) {
 			p.Goto = goTo(found[0].last())
 			return nil
 		}
-		body.Found = web.Count(len(found), "book", "books")
+		body.Found = web.Count(len(found), "match", "matches")
 		if len(found) > hitsPerPage {
 			found = found[:hitsPerPage]
 			body.Found = "More than " + strconv.Itoa(hitsPerPage) + ", in the order of their references"

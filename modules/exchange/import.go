@@ -1,7 +1,9 @@
 package exchange
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -28,6 +30,9 @@ type Importer struct {
 	Workers int  // how many categories are filled at once; less than 1 is 1
 	DryRun  bool // look at everything, store nothing
 
+	// Into is the library to import into, which is opened under this id if it is not there; zero: the one with the name.
+	Into libraryevents.LibraryID
+
 	// Progress is told of every row that was dealt with; nil: nobody is. It is called from several goroutines.
 	Progress func()
 }
@@ -35,27 +40,39 @@ type Importer struct {
 // source names a file's format in derived ids. It is stored, in a way: changing it would import everything again.
 const source = "gutenberg"
 
-// ErrLibraryAmbiguous: more than one library has the name.
-var ErrLibraryAmbiguous = problem.New(problem.Usage, "library-ambiguous", "")
+// What an import may be refused besides what its commands are.
+var (
+	// ErrLibraryAmbiguous: more than one library has the name.
+	ErrLibraryAmbiguous = problem.New(problem.Usage, "library-ambiguous", "")
+	// ErrChanged: the row is in the catalogue, with other content.
+	ErrChanged = problem.New(problem.Conflict, "id-taken", "was imported before with other content; the catalogue keeps what it has")
+)
+
+// LibraryName is the name as libraries have it, or an error that says what is wrong with it.
+func LibraryName(name string) (string, error) {
+	const longest = 200 // INTERFACES' fine print
+	name, err := text.Required(text.Squeeze(name), longest)
+	if err != nil {
+		return "", problem.New(problem.Usage, "library-name", "The name of the library %v. Choose one with --library.", err)
+	}
+	return name, nil
+}
 
 // Gutenberg imports a catalogue into the library with the name, which is opened if there is none. The report is worth reading
 // after an error too: it says how far the import came. An error ends the import; a row that is refused does not.
 func (im Importer) Gutenberg(ctx context.Context, name string, c *gutenberg.Catalogue) (*Report, error) {
 	r := &Report{Rows: c.Rows, DryRun: im.DryRun}
-	for _, n := range c.Notes {
-		r.add(Line{Line: n.Line, Key: n.Key, Outcome: Outcome(n.Kind), Detail: n.Reason})
-		if n.Kind == gutenberg.Skipped {
-			r.Skipped++
-			im.progress()
-		} else {
-			r.Warned++
-		}
+	r.note(c.Notes)
+	for range r.Skipped {
+		im.progress()
 	}
-	lib, err := im.library(ctx, name)
+	lib, opened, err := im.library(ctx, name)
 	if err != nil {
 		return r, err
 	}
-	r.Library = lib.String()
+	if opened == Present || !im.DryRun {
+		r.Library = lib.String()
+	}
 	there, err := im.categories(ctx, lib)
 	if err != nil {
 		return r, err
@@ -64,29 +81,47 @@ func (im Importer) Gutenberg(ctx context.Context, name string, c *gutenberg.Cata
 	return r, run.all(ctx, c)
 }
 
-// library finds the library with the name, or opens it.
-func (im Importer) library(ctx context.Context, name string) (libraryevents.LibraryID, error) {
+// library finds the library, or opens it.
+func (im Importer) library(ctx context.Context, name string) (libraryevents.LibraryID, Outcome, error) {
+	name, err := LibraryName(name)
+	if err != nil {
+		return libraryevents.LibraryID{}, Refused, err
+	}
+	id := im.Into
+	if id.IsZero() {
+		found, err := im.called(ctx, name)
+		switch {
+		case err != nil:
+			return id, Refused, err
+		case len(found) == 1:
+			return found[0], Present, nil
+		case len(found) > 1:
+			e := *ErrLibraryAmbiguous
+			e.Message = fmt.Sprintf("%d libraries are called %q. Choose another name with --library, or rename all but one.", len(found), name)
+			return id, Refused, &e
+		}
+		id = libraryevents.NewLibraryID()
+	}
+	outcome, err := im.do(ctx, library.OpenLibrary{ID: id, Name: name}.Request(im.Actor))
+	if errors.Is(err, ErrChanged) {
+		return id, Present, nil // it had another name when it was opened
+	}
+	return id, outcome, err
+}
+
+// called are the libraries with the name.
+func (im Importer) called(ctx context.Context, name string) ([]libraryevents.LibraryID, error) {
 	var found []libraryevents.LibraryID
 	opened := &libraryevents.LibraryOpened{}
 	for env, err := range im.Log.Read(ctx, eventlog.Query{Types: []string{opened.EventType()}}) {
 		if err != nil {
-			return libraryevents.LibraryID{}, fmt.Errorf("find library: %w", err)
+			return nil, fmt.Errorf("find library: %w", err)
 		}
-		if e, ok := env.Event.(*libraryevents.LibraryOpened); ok && e.Name == text.Squeeze(name) {
+		if e, ok := env.Event.(*libraryevents.LibraryOpened); ok && e.Name == name {
 			found = append(found, e.Library)
 		}
 	}
-	switch len(found) {
-	case 0:
-		cmd := library.OpenLibrary{ID: libraryevents.NewLibraryID(), Name: text.Squeeze(name)}
-		_, err := im.do(ctx, cmd.Request(im.Actor))
-		return cmd.ID, err
-	case 1:
-		return found[0], nil
-	}
-	e := *ErrLibraryAmbiguous
-	e.Message = fmt.Sprintf("%d libraries are called %q. Rename one, or choose another name with --library.", len(found), name)
-	return libraryevents.LibraryID{}, &e
+	return found, nil
 }
 
 // categories are those that the library has, by their names as the rule compares them.
@@ -104,16 +139,42 @@ func (im Importer) categories(ctx context.Context, lib libraryevents.LibraryID) 
 	return there, nil
 }
 
+// founder is the book that the category was created with.
+func (im Importer) founder(ctx context.Context, category libraryevents.CategoryID) (catalogueevents.BookID, error) {
+	var book catalogueevents.BookID
+	d, found, err := im.Log.Done(ctx, string(category.Tag()))
+	if err != nil || !found {
+		return book, err
+	}
+	unit, err := eventlog.Events(ctx, im.Log, d)
+	for _, env := range unit {
+		if e, ok := env.Event.(*catalogueevents.BookAdded); ok {
+			book = e.Book
+		}
+	}
+	return book, err
+}
+
 // do runs a request, or in a dry run only looks whether it could be run.
 func (im Importer) do(ctx context.Context, req usecase.Request) (Outcome, error) {
 	if im.DryRun {
-		if _, done, err := im.Log.Done(ctx, req.Key); done || err != nil {
-			return Present, err
+		if err := req.Command.Execute(ctx, usecase.NewUnit(im.Log, time.Now())); err != nil {
+			return Created, err
 		}
-		return Created, req.Command.Execute(ctx, usecase.NewUnit(im.Log, time.Now()))
+		d, done, err := im.Log.Done(ctx, req.Key)
+		switch {
+		case err != nil || !done:
+			return Created, err
+		case !bytes.Equal(d.Fingerprint, req.Fingerprint):
+			return Present, ErrChanged
+		}
+		return Present, nil
 	}
 	receipt, err := im.Runner.Run(ctx, req)
-	if err == nil && receipt.Repeated {
+	switch {
+	case errors.Is(err, ErrChanged):
+		return Present, ErrChanged // which says more than the runner can
+	case err == nil && receipt.Repeated:
 		return Present, nil
 	}
 	return Created, err
@@ -179,25 +240,48 @@ func (r *run) category(ctx context.Context, cat gutenberg.Category) (libraryeven
 	for i, b := range cat.Books {
 		books[i] = r.book(b)
 	}
-	id := libraryevents.DerivedCategoryID(r.library.UUID(), source, text.Fold(cat.Name))
-	if there, ok := r.there[text.Fold(cat.Name)]; ok && there != id {
+	name := text.Fold(cat.Name)
+	id := libraryevents.DerivedCategoryID(r.library.UUID(), source, name)
+	there, ok := r.there[name]
+	if ok && there != id { // somebody else's: our books go beside theirs
+		r.report.Categories.count(Present)
 		return there, books, nil
 	}
-	for i := range books {
-		first := &books[i]
-		first.added = true
-		outcome, err := r.do(ctx, library.CreateCategory{ID: id, Library: r.library, Name: text.Squeeze(cat.Name), Book: first.command}.Request(r.Actor))
-		outcome, err = r.settle(first.line, first.Key, outcome, err, &r.report.Books, &r.report.Editions)
-		if err != nil {
+	var founder catalogueevents.BookID
+	if ok {
+		var err error
+		if founder, err = r.founder(ctx, id); err != nil {
 			return id, nil, err
 		}
-		if outcome != Refused {
+	}
+	for i := range books {
+		b := &books[i]
+		if ok && b.command.ID != founder {
+			continue
+		}
+		outcome, err := r.do(ctx, library.CreateCategory{ID: id, Library: r.library, Name: text.Squeeze(cat.Name), Book: b.command}.Request(r.Actor))
+		if errors.Is(err, library.ErrCategoryNameTaken) { // somebody else's, made meanwhile
+			now, lookErr := r.categories(ctx, r.library)
+			if there, ok := now[name]; ok || lookErr != nil {
+				r.report.Categories.count(Present)
+				return there, books, lookErr
+			}
+		}
+		b.settled = true
+		if b.in, err = r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions); err != nil {
+			return id, nil, err
+		}
+		if b.in {
 			r.report.Categories.count(outcome)
 			return id, books, nil
 		}
-		first.refused = true // the next book may do for the category
+		// The next book may do for the category.
 	}
-	r.report.Categories.count(Refused)
+	if ok {
+		r.report.Categories.count(Present)
+	} else {
+		r.report.Categories.count(Refused)
+	}
 	return id, books, nil
 }
 
@@ -206,8 +290,8 @@ type bookRow struct {
 	gutenberg.Book
 	command catalogue.AddBook
 	line    int
-	added   bool // with its category, or refused with it
-	refused bool
+	settled bool // with its category
+	in      bool // the catalogue has it
 }
 
 func (r *run) book(b gutenberg.Book) bookRow {
@@ -229,14 +313,12 @@ func imprint(e gutenberg.Edition) editions.Imprint {
 // fill adds the books, one after another.
 func (r *run) fill(ctx context.Context, category libraryevents.CategoryID, books []bookRow) error {
 	for _, b := range books {
-		if !b.added {
+		if !b.settled {
 			b.command.Category = category
 			outcome, err := r.do(ctx, b.command.Request(r.Actor))
-			outcome, fatal := r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions)
-			if fatal != nil {
-				return fatal
+			if b.in, err = r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions); err != nil {
+				return err
 			}
-			b.refused = outcome == Refused
 		}
 		if err := r.furtherEditions(ctx, b); err != nil {
 			return err
@@ -249,25 +331,27 @@ func (r *run) fill(ctx context.Context, category libraryevents.CategoryID, books
 func (r *run) furtherEditions(ctx context.Context, b bookRow) error {
 	base := b.command.Edition.ID
 	for _, e := range b.Editions[1:] {
-		if b.refused {
+		if !b.in {
 			r.report.add(Line{Line: e.Line, Key: e.Key, Outcome: Refused, Code: "book-not-found", Detail: "its book was refused"}, &r.report.Editions)
 			r.progress()
 			continue
 		}
 		cmd := editions.AddEdition{ID: r.edition(e), Book: b.command.ID, Base: base, Imprint: imprint(e)}
 		outcome, err := r.do(ctx, cmd.Request(r.Actor))
-		if outcome, err = r.settle(e.Line, e.Key, outcome, err, &r.report.Editions); err != nil {
+		in, err := r.settle(e.Line, e.Key, outcome, err, &r.report.Editions)
+		if err != nil {
 			return err
 		}
-		if outcome != Refused {
+		if in {
 			base = cmd.ID
 		}
 	}
 	return nil
 }
 
-// settle reports what became of a row. An error that says something about the row is a refusal; any other ends the import.
-func (r *run) settle(line int, key string, outcome Outcome, err error, counts ...*Counts) (Outcome, error) {
+// settle reports what became of a row, and tells whether the catalogue has it now. An error that says something about the row
+// is a refusal; any other ends the import.
+func (r *run) settle(line int, key string, outcome Outcome, err error, counts ...*Counts) (in bool, fatal error) {
 	l := Line{Line: line, Key: key, Outcome: outcome}
 	if err != nil {
 		e := problem.Of(err)
@@ -275,10 +359,10 @@ func (r *run) settle(line int, key string, outcome Outcome, err error, counts ..
 		case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound:
 			l.Outcome, l.Code, l.Detail = Refused, e.CodeOrKind(), e.Message
 		default:
-			return outcome, err
+			return false, err
 		}
 	}
 	r.report.add(l, counts...)
 	r.progress()
-	return l.Outcome, nil
+	return err == nil || errors.Is(err, ErrChanged), nil
 }

@@ -7,6 +7,8 @@ import (
 	"io"
 	"slices"
 	"sync"
+
+	"accession/modules/exchange/gutenberg"
 )
 
 // Outcome is what became of one row of a file.
@@ -15,10 +17,9 @@ type Outcome string
 // The outcomes.
 const (
 	Created Outcome = "created" // taken
-	Present Outcome = "present" // taken by an earlier run
+	Present Outcome = "present" // taken by an earlier run, with the same content
 	Skipped Outcome = "skipped" // not taken: the file says nothing to take, or nothing that can be read
 	Refused Outcome = "refused" // not taken: the catalogue refused it
-	Warned  Outcome = "warned"  // taken (there is another line that says so), but somebody should look at it
 )
 
 // Line is what there is to say about one row.
@@ -26,13 +27,14 @@ type Line struct {
 	Line    int     `json:"line"` // of the file, counted from 1
 	Key     string  `json:"key"`  // what the file calls the row
 	Outcome Outcome `json:"outcome"`
-	Code    string  `json:"code,omitempty"`   // the error's, of what was refused
-	Detail  string  `json:"detail,omitempty"` // for people
+	Code    string  `json:"code,omitempty"`    // the error's, of what was refused
+	Detail  string  `json:"detail,omitempty"`  // for people: why it was skipped or refused
+	Warning string  `json:"warning,omitempty"` // for people: what to look at in a row that was taken all the same
 }
 
-// Report is what an import did.
+// Report is what an import did. Of an import that was not ended it says how far that came.
 type Report struct {
-	Library    string `json:"library"` // its id
+	Library    string `json:"library"` // its id; empty before the import has one
 	Rows       int    `json:"rows"`
 	Categories Counts `json:"categories"`
 	Books      Counts `json:"books"`
@@ -41,14 +43,15 @@ type Report struct {
 	Warned     int    `json:"warned"`  // rows
 	DryRun     bool   `json:"dry_run"`
 
-	mu    sync.Mutex
-	lines []Line
+	mu       sync.Mutex
+	lines    []Line
+	warnings map[int]string // by line
 }
 
 // Counts are how many things of a kind an import made, found made, or was refused.
 type Counts struct {
 	Created int `json:"created"`
-	Present int `json:"present"` // made by an earlier run
+	Present int `json:"present"` // made before
 	Refused int `json:"refused"`
 }
 
@@ -60,23 +63,42 @@ func (c *Counts) count(o Outcome) {
 		c.Present++
 	case Refused:
 		c.Refused++
-	case Skipped, Warned: // rows, not things
+	case Skipped: // rows, not things
 	}
 }
 
 // Refusals is how many things were refused.
 func (r *Report) Refusals() int { return r.Categories.Refused + r.Books.Refused + r.Editions.Refused }
 
+// note takes over what the reader of the file says about its rows.
+func (r *Report) note(notes []gutenberg.Note) {
+	r.warnings = map[int]string{}
+	for _, n := range notes {
+		if n.Kind == gutenberg.Skipped {
+			r.Skipped++
+			r.lines = append(r.lines, Line{Line: n.Line, Key: n.Key, Outcome: Skipped, Detail: n.Reason})
+			continue
+		}
+		if before, again := r.warnings[n.Line]; again {
+			n.Reason = before + "; " + n.Reason
+		}
+		r.warnings[n.Line] = n.Reason
+	}
+	r.Warned = len(r.warnings)
+}
+
+// add reports what became of a row.
 func (r *Report) add(l Line, counts ...*Counts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	l.Warning = r.warnings[l.Line]
 	for _, c := range counts {
 		c.count(l.Outcome)
 	}
 	r.lines = append(r.lines, l)
 }
 
-// Lines is everything there is to say, in the order of the file.
+// Lines is a line for every row that was dealt with, in the order of the file.
 func (r *Report) Lines() []Line {
 	r.mu.Lock()
 	defer r.mu.Unlock()

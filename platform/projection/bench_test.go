@@ -127,7 +127,6 @@ type bench struct {
 
 func onEach(t *testing.T, f func(b *bench)) {
 	t.Helper()
-	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
 		r := registry(t)
 		f(&bench{T: t, db: db, log: sqldb.New(db, r, 10*time.Second), registry: r})

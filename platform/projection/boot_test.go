@@ -25,6 +25,7 @@ func (b *bench) shelves() map[string]int {
 }
 
 func TestBootingAgainDoesNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		b.store(&added{Book: "emma", Shelf: "a"}, &added{Book: "ulysses", Shelf: "b"})
 		p := b.booted(b.config(books()))
@@ -42,6 +43,7 @@ func TestBootingAgainDoesNothing(t *testing.T) {
 }
 
 func TestManyBootAtOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		b.store(&added{Book: "emma", Shelf: "a"})
 		var all sync.WaitGroup
@@ -68,6 +70,7 @@ func TestManyBootAtOnce(t *testing.T) {
 
 // What makes a projector begin anew.
 func TestBootBeginsAnew(t *testing.T) {
+	t.Parallel()
 	type bookRow2 struct {
 		bun.BaseModel `bun:"table:books"`
 
@@ -145,6 +148,7 @@ func TestBootBeginsAnew(t *testing.T) {
 }
 
 func TestBootRefuses(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		b.booted(b.config(books()))
 		type changed struct {

@@ -42,8 +42,8 @@ type checkpoint struct {
 	error    string
 }
 
-// errNotBooted: the projector has no checkpoint.
-var errNotBooted = errors.New("it has no checkpoint: boot first")
+// errNotBooted: the projector has no checkpoint in this version.
+var errNotBooted = errors.New("it was not booted, or another version has taken its place")
 
 // at reads the checkpoint with db. It is errNotBooted when there is none for this version.
 func (p *projector) at(ctx context.Context, db bun.IDB) (checkpoint, error) {

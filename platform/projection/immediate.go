@@ -74,7 +74,7 @@ func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*playe
 	for i, pl := range players {
 		names[i] = pl.Name
 	}
-	query, args := `SELECT name, version FROM projectors WHERE timing = ? AND name IN (?) ORDER BY name`, []any{Immediate, bun.In(names)}
+	query, args := `SELECT name, version FROM projectors WHERE timing = ? AND name IN (?) ORDER BY name`, []any{Immediate, bun.List(names)}
 	if isPostgres(db) {
 		// One message, but two statements: the second sees what was committed before the first had its lock.
 		query, args = shared+`; `+query+` FOR NO KEY UPDATE`, append([]any{int64(timingLock)}, args...)

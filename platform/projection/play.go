@@ -13,9 +13,9 @@ import (
 	"accession/platform/eventlog/sqldb"
 )
 
-// Play plays all projectors whose timing is Background, each in a goroutine of its own, until ctx ends. It is woken by [Ring]
-// and looks every Poll as well. A projector that breaks stops; the others go on. It returns when all of them have stopped and
-// ctx has ended.
+// Play plays all projectors whose timing is Background, each in a goroutine of its own, until ctx ends, and returns when all of
+// them have stopped. It is woken by [Projectionist.Ring] and looks every Poll as well. A projector that breaks stops; the others
+// go on.
 //
 // Several may play one projector: of two who play the same events one is too late, and has changed nothing.
 func (p *Projectionist) Play(ctx context.Context) {
@@ -24,7 +24,7 @@ func (p *Projectionist) Play(ctx context.Context) {
 		all.Go(func() { pl.run(ctx) })
 	}
 	all.Wait()
-	<-ctx.Done()
+	<-ctx.Done() // also where there are none
 }
 
 // maxPause is the longest that a player rests after a fault of the database.
@@ -39,7 +39,9 @@ func (p *player) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errBroken):
-			return
+			p.lieBroken(ctx, err)
+			faults = 0
+			continue
 		case err != nil:
 			pause = min(10*time.Millisecond<<min(faults, 9), maxPause)
 			faults++
@@ -51,6 +53,25 @@ func (p *player) run(ctx context.Context) {
 			}
 		}
 		p.rest(ctx, pause, err == nil)
+	}
+}
+
+// lieBroken does nothing but tell the meter how the log runs away, until another process has got past the event that could not
+// be played, or ctx ends.
+func (p *player) lieBroken(ctx context.Context, why error) {
+	var since time.Time
+	if failed, ok := errors.AsType[*failure](why); ok {
+		since = failed.event.RecordedAt
+	}
+	for ctx.Err() == nil {
+		at, err := p.at(ctx, p.DB.Read)
+		if err == nil && at.state != Broken {
+			return
+		}
+		if head, headErr := p.Log.Head(ctx); err == nil && headErr == nil {
+			p.report(at, head.Position, since)
+		}
+		p.rest(ctx, p.Poll, false)
 	}
 }
 
@@ -212,13 +233,15 @@ func (p *player) oneByOne(ctx context.Context, at checkpoint, b batch) (checkpoi
 	for _, env := range b.events {
 		next, err := p.store(ctx, at, []event.Envelope{env}, env.Position)
 		if err != nil {
-			var failed *failure
-			if !errors.As(err, &failed) && !errors.Is(err, errStale) && !isTransient(err) {
+			if _, ok := errors.AsType[*failure](err); !ok && !errors.Is(err, errStale) && !isTransient(err) {
 				err = &failure{env, err} // what it wrote cannot be written
 			}
 			return next, p.settleFailure(ctx, at, err)
 		}
 		at = next
+	}
+	if at.position == b.upTo {
+		return at, nil
 	}
 	return p.store(ctx, at, nil, b.upTo)
 }
@@ -226,8 +249,8 @@ func (p *player) oneByOne(ctx context.Context, at checkpoint, b batch) (checkpoi
 // settleFailure breaks the projector if err is an event's, and else gives err back. The checkpoint is left right before the
 // event.
 func (p *player) settleFailure(ctx context.Context, at checkpoint, err error) error {
-	var failed *failure
-	if !errors.As(err, &failed) || isTransient(err) {
+	failed, ok := errors.AsType[*failure](err)
+	if !ok || isTransient(err) {
 		return err
 	}
 	tx, err := sqldb.Begin(ctx, p.DB, p.Patience)
@@ -235,28 +258,22 @@ func (p *player) settleFailure(ctx context.Context, at checkpoint, err error) er
 		return err
 	}
 	defer tx.Rollback()
-	before := at
-	before.position = failed.event.Position - 1
-	if err := p.stop(ctx, tx.DB(), at, before.position, failed.Error()); err != nil {
+	before := failed.event.Position - 1
+	if err := p.stop(ctx, tx.DB(), at, before, failed.Error()); err != nil {
 		return err
 	}
 	if err := commit(ctx, tx, p.Patience); err != nil {
 		return err
 	}
 	p.logFailure(ctx, failed)
-	before.state, before.error = Broken, failed.Error()
-	p.progress.announce(before.position)
-	if head, err := p.Log.Head(ctx); err == nil {
-		p.report(before, head.Position, failed.event.RecordedAt)
-	}
+	p.progress.announce(before)
 	return fmt.Errorf("%w: %w", errBroken, failed)
 }
 
 func (p *player) logFailure(ctx context.Context, err error) {
 	args := []any{"error", err}
-	var panicked *panicked
-	if errors.As(err, &panicked) {
-		args = append(args, "stack", string(panicked.stack))
+	if p, ok := errors.AsType[*panicked](err); ok {
+		args = append(args, "stack", string(p.stack))
 	}
 	p.logger.ErrorContext(ctx, "projector cannot play an event", args...)
 }
@@ -286,8 +303,8 @@ func (c *crashed) Unwrap() error { return c.cause }
 
 // isTransient reports whether err is the database's or the caller's doing rather than an event's: the same may go well later.
 func isTransient(err error) bool {
-	var crash *crashed
-	return errors.As(err, &crash) ||
+	_, crash := errors.AsType[*crashed](err)
+	return crash ||
 		database.IsBusy(err) || database.IsRetryable(err) || database.IsConnection(err) ||
 		errors.Is(err, eventlog.ErrBusy) || errors.Is(err, eventlog.ErrAgain) || errors.Is(err, eventlog.ErrInDoubt) ||
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)

@@ -21,6 +21,7 @@ import (
 )
 
 func TestPlayFollowsTheLog(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		c := b.config(books())
 		c.Batch = 3
@@ -189,16 +190,19 @@ func rowsAndCheckpointTogether(t mutant.T, b *bench, by storing) {
 }
 
 func TestRowsAndCheckpointMoveTogether(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) { rowsAndCheckpointTogether(b.T, b, asItIs) })
 }
 
 func TestRowsAndCheckpointMutants(t *testing.T) {
+	t.Parallel()
 	for name, wrong := range map[string]storing{
 		"the checkpoint moves before the rows": inTransactions(moveCheckpoint, writeRows),
 		"the rows are written first":           inTransactions(writeRows, moveCheckpoint),
 		"the checkpoint is not compared":       inTransactions(moveBlindly),
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(b *bench) {
 				mutant.Caught(b.T, func(t mutant.T) { rowsAndCheckpointTogether(t, b, wrong) })
 			})
@@ -207,6 +211,7 @@ func TestRowsAndCheckpointMutants(t *testing.T) {
 }
 
 func TestTwoPlayersOfOneProjectorCountEachEventOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		const writers, each = 4, 25
 		var players []*Projectionist
@@ -267,6 +272,7 @@ func cursed(is *atomic.Bool, fail func() error) Projector {
 }
 
 func TestAFailingHandlerBreaksItsProjectorAlone(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		fail func() error
 		want string
@@ -276,6 +282,7 @@ func TestAFailingHandlerBreaksItsProjectorAlone(t *testing.T) {
 		"by what it asks of the context": {func() error { return fmt.Errorf("asked for too much: %w", errOfItsOwn) }, "asked for too much"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(b *bench) {
 				var is atomic.Bool
 				is.Store(true)
@@ -331,6 +338,30 @@ func TestAFailingHandlerBreaksItsProjectorAlone(t *testing.T) {
 	}
 }
 
+func TestABrokenProjectorGoesOnWhenAnotherProcessGotPastTheEvent(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		var is, isNot atomic.Bool
+		is.Store(true)
+		fail := func() error { return errors.New("the stars are wrong") }
+		b.store(&added{Book: "cursed", Shelf: "a"})
+		stuck := b.booted(b.config(cursed(&is, fail)))
+		b.play(stuck)
+		if err := stuck.Wait(b.Context(), "shelf-books", 1); !errors.Is(err, errBroken) {
+			b.Fatalf("waiting ended with %v", err)
+		}
+		mended := b.booted(b.config(cursed(&isNot, fail)))
+		stop := b.play(mended)
+		waitPast(b, mended, "shelf-books", 1)
+		stop()
+		b.store(&added{Book: "emma", Shelf: "a"})
+		b.caughtUp(stuck)
+		if diff := cmp.Diff(map[string]int{"a": 2}, b.shelves()); diff != "" {
+			b.Error(diff)
+		}
+	})
+}
+
 var errOfItsOwn = errors.New("more than there is")
 
 // waitPast waits although the projector may still be noted as broken.
@@ -373,6 +404,7 @@ func (g *gauges) last(name string) (last Status) {
 }
 
 func TestAnEventThatCannotBeReadBreaksTheProjector(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		b.store(&added{Book: "emma", Shelf: "a"}, &added{Book: "ulysses", Shelf: "a"}, &added{Book: "dracula", Shelf: "a"})
 		if _, err := b.db.Write.ExecContext(b.Context(), `UPDATE log_events SET data = '{' WHERE position = 2`); err != nil {
@@ -390,6 +422,7 @@ func TestAnEventThatCannotBeReadBreaksTheProjector(t *testing.T) {
 }
 
 func TestWhatCannotBeWrittenBreaksTheProjector(t *testing.T) {
+	t.Parallel()
 	type strict struct {
 		bun.BaseModel `bun:"table:books"`
 
@@ -420,6 +453,7 @@ func TestWhatCannotBeWrittenBreaksTheProjector(t *testing.T) {
 }
 
 func TestFaultsOfTheDatabaseAreWaitedOut(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		var faults atomic.Int64
 		c := b.config(books())
@@ -441,6 +475,7 @@ func TestFaultsOfTheDatabaseAreWaitedOut(t *testing.T) {
 
 // A transaction for each event that is none of its business would cost more than playing.
 func TestIdleTalkCostsNoTransactionEach(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		var transactions atomic.Int64
 		looked := make(chan struct{}, 1000)

@@ -17,7 +17,7 @@ import (
 // Projector says how events become a read model. It is plain data; nothing happens until a [Projectionist] has it.
 type Projector struct {
 	Name    string // stored, hyphenated, for ever: "catalogue-books"
-	Version int    // from 1; raise it when a table changes, or when a handler would now write other rows from the same events
+	Version int    // from 1; raise it when a table or an index changes, or when a handler would now write other rows from the same events
 	Tables  []Table
 	// Handlers say what each event does. Events that no handler is for are passed by; two handlers of one event are called in
 	// this order.

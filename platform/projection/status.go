@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -31,7 +32,7 @@ func (p *Projectionist) Status(ctx context.Context) ([]Status, error) {
 	for _, pl := range p.players {
 		at, err := pl.at(ctx, p.DB.Read)
 		switch {
-		case err == errNotBooted:
+		case errors.Is(err, errNotBooted):
 			all = append(all, Status{Name: pl.Name, Version: pl.Version})
 			continue
 		case err != nil:

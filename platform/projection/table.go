@@ -115,7 +115,7 @@ func (t *table) fits(ctx context.Context, db bun.IDB) error {
 	}
 	defer func() { _ = rs.Close() }() // it has no rows
 	there, err := rs.Columns()
-	if err != nil {
+	if err = errors.Join(err, rs.Err()); err != nil {
 		return fmt.Errorf("look at table %s: %w", t.physical, err)
 	}
 	if !slices.Equal(there, t.columns()) {
@@ -152,7 +152,7 @@ func (t *table) index(ctx context.Context, db bun.IDB) error {
 		for k, c := range i.Columns {
 			columns[k] = bun.Ident(c)
 		}
-		if _, err := db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS ? ON ? (?)`, bun.Ident(name), bun.Ident(t.physical), bun.In(columns)); err != nil {
+		if _, err := db.ExecContext(ctx, `CREATE INDEX IF NOT EXISTS ? ON ? (?)`, bun.Ident(name), bun.Ident(t.physical), bun.List(columns)); err != nil {
 			return fmt.Errorf("make index %s: %w", name, err)
 		}
 	}

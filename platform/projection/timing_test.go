@@ -29,6 +29,7 @@ func (b *bench) timed(t Timing) Config {
 }
 
 func TestImmediatePlayIsReadAtOnce(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		b.store(&added{Book: "before", Shelf: "a"}, &noticed{"before"})
 		p := b.booted(b.timed(Immediate))
@@ -58,6 +59,7 @@ func TestImmediatePlayIsReadAtOnce(t *testing.T) {
 }
 
 func TestAFailingHandlerFailsTheCommandInImmediatePlay(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		var is atomic.Bool
 		is.Store(true)
@@ -98,6 +100,7 @@ func TestImmediatePlayNeedsATransactionOfTheDatabase(t *testing.T) {
 
 // The database says which timing a projector has, whatever a process is configured to.
 func TestATimingThatAnotherProcessChangedCounts(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		ours := b.booted(b.timed(Background))
 		b.play(ours)
@@ -120,6 +123,7 @@ func TestATimingThatAnotherProcessChangedCounts(t *testing.T) {
 }
 
 func TestACommandOfAnotherVersionIsRefusedWhereTimingIsImmediate(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		old := b.booted(b.timed(Immediate))
 		next := books()
@@ -142,8 +146,10 @@ func TestACommandOfAnotherVersionIsRefusedWhereTimingIsImmediate(t *testing.T) {
 // A command that has gone by one timing must have stored its events before there is another: else they would be played never,
 // or twice.
 func TestAFlipWaitsForCommandsUnderWay(t *testing.T) {
+	t.Parallel()
 	for _, to := range []Timing{Immediate, Background} {
 		t.Run("to "+string(to), func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(b *bench) {
 				from := Background
 				if to == Background {
@@ -184,6 +190,7 @@ func TestAFlipWaitsForCommandsUnderWay(t *testing.T) {
 
 // Somebody who appends without asking about timings (an import of a log) is kept out by the head.
 func TestAFlipKeepsEverybodyFromAppending(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		tx, err := b.log.Begin(b.Context())
 		if err != nil {
@@ -201,6 +208,7 @@ func TestAFlipKeepsEverybodyFromAppending(t *testing.T) {
 }
 
 func TestFlipsUnderLoadLoseNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		const writers, each, flips = 4, 30, 6
 		p := b.booted(b.timed(Background))
@@ -246,6 +254,7 @@ func TestFlipsUnderLoadLoseNothing(t *testing.T) {
 
 // Two commands that change one row, each having read it: in immediate play one waits for the other.
 func TestImmediateCommandsDoNotOverwriteEachOther(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		p := b.booted(b.timed(Immediate))
 		const writers, each = 6, 10

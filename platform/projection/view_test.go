@@ -18,6 +18,7 @@ import (
 )
 
 func TestViewWaitsForWhatTheReaderWantsToSee(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		p := b.booted(b.config(books()))
 		b.store(&added{Book: "emma", Shelf: "a"}, &noticed{"last"})
@@ -47,6 +48,7 @@ func TestViewWaitsForWhatTheReaderWantsToSee(t *testing.T) {
 }
 
 func TestViewSaysBehind(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		p := b.booted(b.config(books()))
 		b.store(&added{Book: "emma", Shelf: "a"})
@@ -73,6 +75,7 @@ func TestViewSaysBehind(t *testing.T) {
 }
 
 func TestViewDoesNotWaitForABrokenProjector(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		var is atomic.Bool
 		is.Store(true)
@@ -91,6 +94,7 @@ func TestViewDoesNotWaitForABrokenProjector(t *testing.T) {
 }
 
 func TestAnErrorOfTheReaderIsGivenBackWithThePosition(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		p := b.booted(b.config(books()))
 		b.store(&added{Book: "emma", Shelf: "a"})
@@ -98,7 +102,7 @@ func TestAnErrorOfTheReaderIsGivenBackWithThePosition(t *testing.T) {
 		b.caughtUp(p)
 		notFound := problem.New(problem.NotFound, "book-not-found", "There is no such book.")
 		at, err := p.View(b.Context(), Query{Projector: "shelf-books"}, func(context.Context, bun.IDB) error { return notFound })
-		if at != 1 || err != error(notFound) {
+		if at != 1 || problem.Of(err) != notFound {
 			b.Errorf("got %d, %v", at, err)
 		}
 	})
@@ -106,8 +110,10 @@ func TestAnErrorOfTheReaderIsGivenBackWithThePosition(t *testing.T) {
 
 // R24: what is read agrees with the position that is told, whatever is played meanwhile.
 func TestRowsAndPositionAreOneSnapshot(t *testing.T) {
+	t.Parallel()
 	for _, timing := range []Timing{Background, Immediate} {
 		t.Run(string(timing), func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(b *bench) {
 				const n = 60
 				c := b.timed(timing)
@@ -154,6 +160,7 @@ func TestRowsAndPositionAreOneSnapshot(t *testing.T) {
 }
 
 func TestStatusSaysHowFarBehind(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		var meter gauges
 		c := b.config(books(), notices("notices"))
@@ -179,6 +186,7 @@ func TestStatusSaysHowFarBehind(t *testing.T) {
 }
 
 func TestVerifyFindsWhatDiffers(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		p := b.booted(b.config(books()))
 		stop := b.play(p)

@@ -56,6 +56,7 @@ type slotRow struct {
 }
 
 func TestWriter(t *testing.T) {
+	t.Parallel()
 	old := &bookRow{ID: "old", Title: "Old", AddedAt: recorded}
 	for name, c := range map[string]struct {
 		do   func(ctx context.Context, w *Writer) error
@@ -131,6 +132,7 @@ func TestWriter(t *testing.T) {
 		}, map[string]string{"old": "O!", "a": "A!?"}},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(b *bench) {
 				if err := written(b, []any{old}, c.do); err != nil {
 					b.Fatal(err)
@@ -148,6 +150,7 @@ func TestWriter(t *testing.T) {
 }
 
 func TestWriterRefuses(t *testing.T) {
+	t.Parallel()
 	for name, c := range map[string]struct {
 		do   func(ctx context.Context, w *Writer) error
 		want string
@@ -166,6 +169,7 @@ func TestWriterRefuses(t *testing.T) {
 		}, "projection.bookRow is not a pointer to a model"},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, func(b *bench) {
 				if err := written(b, nil, c.do); err == nil || !strings.Contains(err.Error(), c.want) {
 					b.Errorf("got %v, want …%s…", err, c.want)
@@ -176,6 +180,7 @@ func TestWriterRefuses(t *testing.T) {
 }
 
 func TestWriterKeysOfTwoColumns(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		before := []any{&slotRow{Shelf: "a", N: 1}, &slotRow{Shelf: "a", N: 2}, &slotRow{Shelf: "b", N: 1}}
 		err := written(b, before, func(ctx context.Context, w *Writer) error {
@@ -220,6 +225,7 @@ type everyType struct {
 }
 
 func TestRowsOfEveryTypeComeBackTheSame(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		text, n, at := `it's "quoted" \ ? ?0 ?TableAlias $1 é 書`, 7, recorded
 		full := everyType{
@@ -270,6 +276,7 @@ func (s *statements) BeforeQuery(ctx context.Context, e *bun.QueryEvent) context
 func (s *statements) AfterQuery(context.Context, *bun.QueryEvent) {}
 
 func TestStatementsDoNotDependOnTheBatch(t *testing.T) {
+	t.Parallel()
 	onEach(t, func(b *bench) {
 		var counter statements
 		pl := b.booted(b.config(books())).players[0]

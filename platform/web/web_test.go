@@ -98,7 +98,7 @@ func TestProblemPages(t *testing.T) {
 	}{
 		{"not found", problem.New(problem.NotFound, "book-not-found", "There is no such <book>."), 404, "",
 			[]string{"<h1>Not found</h1>", "There is no such &lt;book&gt;.", "404 · book-not-found"}, "try again"},
-		{"invalid", problem.InvalidField("query.from", "x", "is not a number"), 422, "", []string{"<code>from</code> is not a number"}, "query.from"},
+		{"invalid", problem.InvalidField("query.from", "x", "is not a number"), 422, "", []string{"<code>from</code> is not a number."}, "query.from"},
 		{"unavailable says when to come back, and where", &problem.Error{Kind: problem.Unavailable, Code: "behind", Message: "Not yet.", RetryAfter: 1500 * time.Millisecond}, 503, "2",
 			[]string{"Wait 2 seconds", `href="/hello?x=%3C1%3E">try again</a>`}, ""},
 		{"unavailable for nobody knows how long", problem.New(problem.Unavailable, "busy", "Busy."), 503, "1", []string{"Wait 1 second,"}, ""},

@@ -126,7 +126,7 @@ type race struct {
 // RaceSequence races a sequence in every mode that is built: rules R1 to R3, R5, R7 to R9.
 func RaceSequence(t *testing.T, s Sequence, open Open, features Features) {
 	t.Helper()
-	for _, rule := range sequenceRules {
+	for _, rule := range slices.Concat(sequenceRules, doubtRules) {
 		if rule.overlap && !features.Overlap {
 			continue
 		}
@@ -413,6 +413,10 @@ var sequenceRules = []sequenceRule{
 }
 
 func (r *race) runner(mode consistency.Mode, attempts int, probe func(context.Context, consistency.Stage)) usecase.Runner {
+	return consistency.NewRunner(r.config(mode, attempts, probe))
+}
+
+func (r *race) config(mode consistency.Mode, attempts int, probe func(context.Context, consistency.Stage)) consistency.Config {
 	settings := consistency.DefaultSettings()
 	settings.Modes, settings.Attempts, settings.LockTimeout = map[string]consistency.Mode{}, attempts, time.Minute
 	settings.Backoff = time.Millisecond
@@ -421,10 +425,10 @@ func (r *race) runner(mode consistency.Mode, attempts int, probe func(context.Co
 			settings.Modes[d.Name] = mode
 		}
 	}
-	return consistency.NewRunner(consistency.Config{
+	return consistency.Config{
 		Log: r.store.Log, Register: r.store.Register, Set: r.s.Set, Meter: &r.meter, Probe: probe, Logger: slog.New(slog.DiscardHandler),
 		Settings: func() consistency.Settings { return settings },
-	})
+	}
 }
 
 func (r *race) prepare(n int) []event.Tag {

@@ -4,7 +4,6 @@ package sqldb
 
 import (
 	"context"
-	"fmt"
 	"iter"
 	"strings"
 
@@ -34,15 +33,12 @@ func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Quest
 		db, locking = t.DB(), t.Dialect() == database.Postgres
 	}
 	if err := loadGuards(ctx, db, q.Guards, s, locking); err != nil {
-		return fault("load guards", err)
+		return logdb.Fault("load guards", err)
 	}
 	if err := loadRows(ctx, db, q.Held, s, locking); err != nil {
-		return fault("load held rows", err)
+		return logdb.Fault("load held rows", err)
 	}
-	if err := loadRows(ctx, db, q.Taken, s, false); err != nil {
-		return fault("load rows", err)
-	}
-	return nil
+	return logdb.Fault("load rows", loadRows(ctx, db, q.Taken, s, false))
 }
 
 func loadGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, locking bool) error {
@@ -135,7 +131,7 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 		}
 		insert, args := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
 		if _, err := t.DB().ExecContext(ctx, insert+` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`, args...); err != nil {
-			return fault("save guards", err)
+			return logdb.Fault("save guards", err)
 		}
 	}
 	if len(d.Rows) == 0 {
@@ -148,19 +144,19 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 	insert, args := values(`INSERT INTO register_rows (`+rowColumns+`) VALUES `, rows)
 	rs, err := t.DB().QueryContext(ctx, insert+` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`, args...)
 	if err != nil {
-		return fault("save rows", err)
+		return logdb.Fault("save rows", err)
 	}
 	defer func() { _ = rs.Close() }()
 	written := map[consistency.Key]bool{}
 	for rs.Next() {
 		var k consistency.Key
 		if err := rs.Scan(&k.Constraint, &k.Scope, &k.Key); err != nil {
-			return fault("save rows", err)
+			return logdb.Fault("save rows", err)
 		}
 		written[k] = true
 	}
 	if err := rs.Err(); err != nil {
-		return fault("save rows", err)
+		return logdb.Fault("save rows", err)
 	}
 	for _, row := range d.Rows {
 		if !written[row.Key] {
@@ -197,14 +193,14 @@ func all[T any](ctx context.Context, db bun.IDB, query string, scan func(interfa
 		var none T
 		rs, err := db.QueryContext(ctx, query)
 		if err != nil {
-			yield(none, fault("read register", err))
+			yield(none, logdb.Fault("read register", err))
 			return
 		}
 		defer func() { _ = rs.Close() }()
 		for rs.Next() {
 			v, err := scan(rs)
 			if err != nil {
-				yield(none, fault("read register", err))
+				yield(none, logdb.Fault("read register", err))
 				return
 			}
 			if !yield(v, nil) {
@@ -212,7 +208,7 @@ func all[T any](ctx context.Context, db bun.IDB, query string, scan func(interfa
 			}
 		}
 		if err := rs.Err(); err != nil {
-			yield(none, fault("read register", err))
+			yield(none, logdb.Fault("read register", err))
 		}
 	}
 }
@@ -237,14 +233,4 @@ func values(head string, rows [][]any) (string, []any) {
 		args = append(args, row...)
 	}
 	return q.String(), args
-}
-
-func fault(doing string, err error) error {
-	switch {
-	case database.IsBusy(err):
-		return fmt.Errorf("%s: %w: %w", doing, eventlog.ErrBusy, err)
-	case database.IsRetryable(err):
-		return fmt.Errorf("%s: %w: %w", doing, eventlog.ErrAgain, err)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
 }

@@ -49,10 +49,7 @@ func (r Reader) Head(ctx context.Context) (eventlog.Head, error) { return HeadOf
 func HeadOf(ctx context.Context, db bun.IDB) (eventlog.Head, error) {
 	var h eventlog.Head
 	err := db.QueryRowContext(ctx, `SELECT log, position FROM log_head`).Scan(&h.Log, &h.Position)
-	if err != nil {
-		return h, fmt.Errorf("read log head: %w", err)
-	}
-	return h, nil
+	return h, Fault("read log head", err)
 }
 
 // page is how many events are fetched at a time.
@@ -72,7 +69,7 @@ func (r Reader) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Enve
 			}
 			rows, err := fetch(ctx, r.db, q, n)
 			if err != nil {
-				yield(event.Envelope{}, fmt.Errorf("read log: %w", err))
+				yield(event.Envelope{}, Fault("read log", err))
 				return
 			}
 			for _, row := range rows {
@@ -175,21 +172,18 @@ func (r Reader) Done(ctx context.Context, key string) (eventlog.Done, bool, erro
 func done(ctx context.Context, db bun.IDB, keys []string) (map[string]eventlog.Done, error) {
 	rs, err := db.QueryContext(ctx, `SELECT key, position, events, fingerprint, answer FROM log_units WHERE key IN (?)`, bun.List(keys))
 	if err != nil {
-		return nil, fmt.Errorf("look up units: %w", err)
+		return nil, Fault("look up units", err)
 	}
 	defer func() { _ = rs.Close() }()
 	found := map[string]eventlog.Done{}
 	for rs.Next() {
 		var d eventlog.Done
 		if err := rs.Scan(&d.Key, &d.Position, &d.Events, &d.Fingerprint, &d.Answer); err != nil {
-			return nil, fmt.Errorf("look up units: %w", err)
+			return nil, Fault("look up units", err)
 		}
 		found[d.Key] = d
 	}
-	if err := rs.Err(); err != nil {
-		return nil, fmt.Errorf("look up units: %w", err)
-	}
-	return found, nil
+	return found, Fault("look up units", rs.Err())
 }
 
 // Begin implements eventlog.Log. On SQLite it takes the one write connection and the write lock; on PostgreSQL it takes a
@@ -222,10 +216,24 @@ func Begin(ctx context.Context, db *database.DB, patience time.Duration) (*Tx, e
 	switch {
 	case ctx.Err() != nil:
 		return nil, ctx.Err()
-	case errors.Is(err, context.DeadlineExceeded), database.IsBusy(err):
+	case errors.Is(err, context.DeadlineExceeded):
 		return nil, fmt.Errorf("begin transaction: %w: %w", eventlog.ErrBusy, err)
 	}
-	return nil, fmt.Errorf("begin transaction: %w", err)
+	return nil, Fault("begin transaction", err)
+}
+
+// Fault gives an error of the database, from anything but COMMIT, its name in the log's words: ErrBusy and ErrAgain where it is
+// one, with a problem for users where it is the database's own. Nil stays nil.
+func Fault(doing string, err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case database.IsBusy(err):
+		return fmt.Errorf("%s: %w: %w", doing, eventlog.ErrBusy, err)
+	case database.IsRetryable(err), database.IsConnection(err):
+		return fmt.Errorf("%s: %w: %w", doing, eventlog.ErrAgain, database.Explain(err))
+	}
+	return fmt.Errorf("%s: %w", doing, database.Explain(err))
 }
 
 // Tx is one transaction on a pinned connection, which goes back to the pool when it is over, or is thrown away when its state
@@ -373,13 +381,7 @@ func (t *Tx) named(err error, units []eventlog.Unit) error {
 			return &eventlog.KeyTaken{Key: firstKey(units)}
 		}
 	}
-	switch {
-	case database.IsBusy(err):
-		return fmt.Errorf("append: %w: %w", eventlog.ErrBusy, err)
-	case database.IsRetryable(err):
-		return fmt.Errorf("append: %w: %w", eventlog.ErrAgain, err)
-	}
-	return fmt.Errorf("append: %w", err)
+	return Fault("append", err)
 }
 
 // firstStream and firstKey name what stood in the way if there is only one candidate; a database does not say which row it was.

@@ -1,0 +1,225 @@
+package cards_test
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"reflect"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+
+	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/editions/editionsevents"
+	"accession/modules/library/libraryevents"
+	"accession/platform/event"
+	"accession/platform/module"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+)
+
+// sample is an event as it might be stored. Its bytes are in testdata/events/<stored name>.v<schema>.<variant>.json.
+type sample struct {
+	variant string // "full": every field says something; "least": only what is always there; or one more, for a reason of its own
+	event   event.Event
+}
+
+// samples have every registered event in both variants. Never change one whose file is committed: add another.
+var samples = []sample{
+	{"full", &libraryevents.LibraryOpened{Library: libraryevents.LibraryID(id(1)), Name: "City library"}},
+	{"least", &libraryevents.LibraryOpened{Library: libraryevents.LibraryID(id(1)), Name: "L"}},
+
+	{"full", &libraryevents.CategoryCreated{
+		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Number: 3, Name: "Novels",
+	}},
+	{"least", &libraryevents.CategoryCreated{
+		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Name: "N",
+	}},
+	{"letters", &libraryevents.CategoryCreated{
+		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Number: 4, Name: `"Ž" & <ß> \ ≠ 𝄞`,
+	}},
+
+	{"full", &catalogueevents.BookAdded{
+		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
+		Number: 14, Title: "Pride and Prejudice", Authors: []string{"Jane Austen", "Šárka Ó Dálaigh"},
+	}},
+	{"least", &catalogueevents.BookAdded{
+		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
+		Title: "P", Authors: []string{},
+	}},
+
+	{"full", &editionsevents.EditionAdded{
+		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
+		Library: libraryevents.LibraryID(id(1)), Number: 2, Base: editionsevents.EditionID(id(4)),
+		Imprint: editionsevents.Imprint{ISBN: "9780141439518", Publisher: "Penguin", Year: 2003, Language: "en", Format: "paperback"},
+	}},
+	{"least", &editionsevents.EditionAdded{
+		Edition: editionsevents.EditionID(id(4)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
+		Library: libraryevents.LibraryID(id(1)),
+	}},
+}
+
+// id is the n-th of a few ids that are always the same.
+func id(n int) uuid.UUID {
+	return uuid.MustParse(fmt.Sprintf("0192f0c4-7d5e-7c3a-9b1f-2a6d4e8c1f%02d", n))
+}
+
+// sampleOf is an event of the stored name in which every field says something.
+func sampleOf(t *testing.T, name string) event.Event {
+	t.Helper()
+	for _, s := range samples {
+		if s.event.EventType() == name && s.variant == "full" {
+			return s.event
+		}
+	}
+	t.Fatalf("%s has no sample: add two to the samples of test/cards/events_test.go, full and least", name)
+	return nil
+}
+
+// file is where the bytes of a sample are kept.
+func (s sample) file() string {
+	return fmt.Sprintf("%s.v%d.%s.json", s.event.EventType(), event.SchemaOf(s.event), s.variant)
+}
+
+const eventFiles = "testdata/events"
+
+// What was stored is stored for ever, so this test writes files that are missing and never changes one.
+func TestStoredFormOfEvents(t *testing.T) {
+	t.Parallel()
+	registry := registry(t)
+	for _, s := range samples {
+		t.Run(s.file(), func(t *testing.T) {
+			t.Parallel()
+			got, err := event.Encode(s.event)
+			if err != nil {
+				t.Fatal(err)
+			}
+			name := filepath.Join(eventFiles, s.file())
+			want, err := os.ReadFile(name)
+			if os.IsNotExist(err) && *update {
+				if err := os.WriteFile(name, append(got, '\n'), 0o644); err != nil {
+					t.Fatal(err)
+				}
+				return
+			}
+			if err != nil {
+				t.Fatalf("%v: run `task golden -- test/cards`", err)
+			}
+			stored := strings.TrimSuffix(string(want), "\n")
+			if diff := cmp.Diff(stored, string(got)); diff != "" {
+				t.Errorf("the stored form of %s has changed (-stored +code):\n%s\n%s", s.event.EventType(), diff, instead(s.event))
+			}
+			decoded, err := registry.Decode(s.event.EventType(), event.SchemaOf(s.event), []byte(stored))
+			if err != nil {
+				t.Fatalf("what was stored cannot be read any more: %v\n%s", err, instead(s.event))
+			}
+			if diff := cmp.Diff(s.event, decoded); diff != "" {
+				t.Errorf("what was stored reads otherwise now (-sample +read):\n%s\n%s", diff, instead(s.event))
+			}
+		})
+	}
+}
+
+// instead says what to do instead of changing what was stored.
+func instead(e event.Event) string {
+	n := event.SchemaOf(e)
+	return fmt.Sprintf(`Logs have events in this form, and their bytes never change. Leave the file alone, and instead:
+  1. give the event the new form, and an EventSchema method that returns %d;
+  2. write an upgrader from %d to %d, so that what is stored is still read (see docs/events.md: until there are upgraders,
+     a stored form can only get further fields that may be missing);
+  3. add samples of the new form, and let "task golden -- test/cards" write their files.
+To rename an event, give the new one a new stored name, and do the same.`, n+1, n, n+1)
+}
+
+func TestEveryEventHasItsSamples(t *testing.T) {
+	t.Parallel()
+	for _, name := range registry(t).Types() {
+		for _, variant := range []string{"full", "least"} {
+			found := false
+			for _, s := range samples {
+				found = found || s.event.EventType() == name && s.variant == variant
+			}
+			if !found {
+				t.Errorf("%s has no sample %q: add it to the samples of test/cards/events_test.go", name, variant)
+			}
+		}
+	}
+	for _, s := range samples {
+		empty := emptyFields("", reflect.ValueOf(s.event).Elem())
+		if s.variant == "full" && len(empty) > 0 {
+			t.Errorf("the full sample of %s says nothing in %s: its file would not show how that is stored", s.event.EventType(), strings.Join(empty, ", "))
+		}
+	}
+}
+
+func emptyFields(prefix string, v reflect.Value) []string {
+	var empty []string
+	for i := range v.NumField() {
+		f := v.Type().Field(i)
+		switch {
+		case f.Type.Kind() == reflect.Struct:
+			empty = append(empty, emptyFields(prefix+f.Name+".", v.Field(i))...)
+		case v.Field(i).IsZero():
+			empty = append(empty, prefix+f.Name)
+		}
+	}
+	return empty
+}
+
+var eventFile = regexp.MustCompile(`^([a-z_]+\.[a-z_]+)\.v([0-9]+)\.[a-z]+\.json$`)
+
+// Files of older versions stay when an event gets a newer one: they are what is in the logs.
+func TestEveryStoredFormCanBeRead(t *testing.T) {
+	t.Parallel()
+	registry := registry(t)
+	files, err := os.ReadDir(eventFiles)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range files {
+		m := eventFile.FindStringSubmatch(f.Name())
+		if m == nil {
+			t.Errorf("%s is not named <stored name>.v<schema>.<variant>.json", f.Name())
+			continue
+		}
+		stored, err := os.ReadFile(filepath.Join(eventFiles, f.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		version, err := strconv.Atoi(m[2])
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := registry.Decode(m[1], version, stored)
+		if err != nil {
+			t.Errorf("%s cannot be read any more: %v", f.Name(), err)
+			continue
+		}
+		if _, unknown := e.(*event.Unknown); unknown {
+			t.Errorf("%s is of an event that no module registers any more: logs have it for ever", f.Name())
+		}
+	}
+}
+
+func TestStoredNamesBeginWithTheirModule(t *testing.T) {
+	t.Parallel()
+	name := regexp.MustCompile(`^[a-z]+\.[a-z]+(_[a-z]+)*$`)
+	for _, m := range modules {
+		for _, e := range m.Events {
+			if n := e.EventType(); !name.MatchString(n) || !strings.HasPrefix(n, m.Name+".") {
+				t.Errorf("%T is stored as %q: use %s.<what_happened>, which is also the topic that it is published under", e, n, m.Name)
+			}
+		}
+	}
+}
+
+func registry(t *testing.T) *event.Registry {
+	t.Helper()
+	r, err := module.Registry(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
