@@ -85,6 +85,9 @@ func postgresConfig(cfg Config, u *url.URL) (pq.Config, error) {
 	}
 	maps.Copy(runtime, map[string]string{
 		"default_transaction_isolation":       "read committed",
+		"default_transaction_read_only":       "off", // readers turn it on again
+		"default_transaction_deferrable":      "off",
+		"standard_conforming_strings":         "on", // what bun writes into statements counts on it
 		"timezone":                            "UTC",
 		"lock_timeout":                        strconv.FormatInt(milliseconds(cfg.LockTimeout, 0), 10),
 		"statement_timeout":                   strconv.FormatInt(milliseconds(cfg.StatementTimeout, 0), 10),

@@ -38,13 +38,13 @@
 // # When a handler fails
 //
 // Nothing of its batch stays. It is played again event by event to find which one it is; then the projector is [Broken], its
-// checkpoint stands right before that event, and all others go on. It is tried again after a restart. A fault of the database
-// is never the handler's: it is waited out.
+// checkpoint stands right before that event, and all others go on. It is tried again after a restart. A lock, a lost connection
+// or a cancelled context is nobody's failure: it is waited out.
 //
 // # What is not here yet
 //
-// Versions stand side by side in the table projectors, but only one is served: Boot of another one takes its place at once.
-// Booting beside the old version and swapping when it has caught up, rebuild, pause, resume (also past one event), retire and
-// the run modes belong beside Boot, in boot.go; the lease that saves a second process the work of being too late belongs into
-// play.go.
+// The table projectors has room for versions side by side, but one is there at a time: Boot of another one takes its place at
+// once, and readers who ask for a position wait until it has caught up. Booting beside the old version and swapping at its
+// checkpoint, rebuild, pause, resume (also past one event), retire and the run modes belong beside Boot, in boot.go; the lease
+// that saves a second process the work of being too late belongs into play.go.
 package projection

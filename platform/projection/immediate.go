@@ -56,7 +56,7 @@ func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.En
 		switch {
 		case err == nil:
 		case isTransient(err):
-			return fault("play "+pl.Name+" immediately", err)
+			return sqldb.Fault("play "+pl.Name+" immediately", err)
 		default:
 			pl.logFailure(ctx, err)
 			return problem.New(problem.Internal, "projector-failed", "Nothing was stored, because the read model %s could not take it in.", pl.Name).
@@ -81,14 +81,14 @@ func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*playe
 	}
 	rs, err := db.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, fault("read timings", err)
+		return nil, sqldb.Fault("read timings", err)
 	}
 	defer func() { _ = rs.Close() }() // Err below says what went wrong
 	if isPostgres(db) {
 		for rs.Next() { // the lock's answer says nothing
 		}
 		if !rs.NextResultSet() {
-			return nil, fault("lock timings", errors.Join(rs.Err(), errors.New("no answer")))
+			return nil, sqldb.Fault("lock timings", errors.Join(rs.Err(), errors.New("no answer")))
 		}
 	}
 	for rs.Next() {
@@ -104,7 +104,7 @@ func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*playe
 		due = append(due, pl)
 	}
 	if err := rs.Err(); err != nil {
-		return nil, fault("read timings", err)
+		return nil, sqldb.Fault("read timings", err)
 	}
 	return due, nil
 }

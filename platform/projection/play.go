@@ -310,17 +310,6 @@ func isTransient(err error) bool {
 		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 }
 
-// fault gives a fault of the database the log's words for it.
-func fault(doing string, err error) error {
-	switch {
-	case database.IsBusy(err):
-		return fmt.Errorf("%s: %w: %w", doing, eventlog.ErrBusy, err)
-	case database.IsRetryable(err):
-		return fmt.Errorf("%s: %w: %w", doing, eventlog.ErrAgain, err)
-	}
-	return fmt.Errorf("%s: %w", doing, err)
-}
-
 // wait waits for d, unless ctx ends first.
 func wait(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)

@@ -31,7 +31,7 @@ func lockTimings(ctx context.Context, db bun.IDB) error {
 		return nil
 	}
 	if _, err := db.ExecContext(ctx, alone, int64(timingLock)); err != nil {
-		return fault("lock timings", err)
+		return sqldb.Fault("lock timings", err)
 	}
 	return nil
 }
@@ -41,7 +41,7 @@ func lockTimings(ctx context.Context, db bun.IDB) error {
 func lockLog(ctx context.Context, db bun.IDB) (eventlog.Head, error) {
 	if isPostgres(db) {
 		if _, err := db.ExecContext(ctx, `SELECT position FROM log_head FOR UPDATE`); err != nil {
-			return eventlog.Head{}, fault("lock log head", err)
+			return eventlog.Head{}, sqldb.Fault("lock log head", err)
 		}
 	}
 	return sqldb.HeadOf(ctx, db)

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"accession/platform/database"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/eventlog/sqldb"
