@@ -49,7 +49,7 @@ func (p *Projectionist) View(ctx context.Context, q Query, read func(ctx context
 	})
 	switch {
 	case err != nil || at.position >= q.Min:
-		return at.position, err
+		return at.position, database.Explain(err)
 	case at.state == Broken:
 		e := *ErrBehind
 		e.Message = fmt.Sprintf("What was asked for is stored, but the read model %s is broken at position %d and cannot show it before it is mended.", pl.Name, at.position)
