@@ -31,8 +31,6 @@ import (
 	"accession/platform/usecase"
 )
 
-func TestMain(m *testing.M) { dbtest.Main(m) }
-
 var modules = []module.Module{library.Module, catalogue.Module, editions.Module}
 
 // stores are the implementations there are, and what they can do.
