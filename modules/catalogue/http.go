@@ -84,7 +84,9 @@ func routes(api *httpapi.API, env module.Env) {
 			return nil, problem.Under("body.", err)
 		}
 		cmd.Category = category
-		receipt, err := env.Runner.Run(ctx, cmd.Request(in.Who()))
+		req := cmd.Request(in.Who())
+		req.Fresh = in.Body.ID == nil
+		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}

@@ -79,7 +79,9 @@ func routes(api *httpapi.API, env module.Env) {
 		if err != nil {
 			return nil, err
 		}
-		receipt, err := env.Runner.Run(ctx, cmd.Request(in.Who()))
+		req := cmd.Request(in.Who())
+		req.Fresh = in.Body.ID == nil
+		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}

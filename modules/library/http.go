@@ -68,7 +68,9 @@ func libraryRoutes(api *httpapi.API, env module.Env) {
 		if err := httpapi.GivenID(&cmd.ID, in.Body.ID, "body.id"); err != nil {
 			return nil, err
 		}
-		receipt, err := env.Runner.Run(ctx, cmd.Request(in.Who()))
+		req := cmd.Request(in.Who())
+		req.Fresh = in.Body.ID == nil
+		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
@@ -135,7 +137,9 @@ func categoryRoutes(api *httpapi.API, env module.Env) {
 			return nil, err
 		}
 		cmd.Book = book
-		receipt, err := env.Runner.Run(ctx, cmd.Request(in.Who()))
+		req := cmd.Request(in.Who())
+		req.Fresh = in.Body.ID == nil
+		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}

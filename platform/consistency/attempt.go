@@ -66,7 +66,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
 	}
 	defer tx.Rollback()
-	if a.req.Key != "" || a.number > 1 {
+	if a.repeatable() {
 		if receipt, done, err := a.done(ctx, tx); done || err != nil {
 			return receipt, a.busy(err, ErrLogBusy)
 		}
@@ -185,6 +185,9 @@ func (a *attempt) done(ctx context.Context, tx eventlog.Tx) (usecase.Receipt, bo
 	receipt, err := a.asThen(ctx, d)
 	return receipt, true, err
 }
+
+// repeatable reports whether the request may have been done before, by itself or an earlier attempt.
+func (a *attempt) repeatable() bool { return a.number > 1 || (a.req.Key != "" && !a.req.Fresh) }
 
 func (a *attempt) asThen(ctx context.Context, d eventlog.Done) (usecase.Receipt, error) {
 	if !bytes.Equal(d.Fingerprint, a.req.Fingerprint) {
@@ -365,7 +368,7 @@ func (a *attempt) refused(ctx context.Context, err error) (usecase.Receipt, erro
 	if ctx.Err() != nil {
 		return usecase.Receipt{}, errors.Join(ctx.Err(), err) // a driver has words of its own for a caller who has gone
 	}
-	if kind := problem.Of(err).Kind; a.req.Key == "" || !a.executed || (kind != problem.Conflict && kind != problem.Refused) {
+	if kind := problem.Of(err).Kind; !a.repeatable() || !a.executed || (kind != problem.Conflict && kind != problem.Refused) {
 		return usecase.Receipt{}, err
 	}
 	d, found, lookErr := a.Log.Done(ctx, a.key)

@@ -32,6 +32,8 @@ type Request struct {
 	// Key names the request, if the asker can name it: a second request with the key does nothing and is answered as the first
 	// was. A creation is named after the thing it creates (its tag). Empty: the request cannot be repeated.
 	Key string
+	// Fresh says that Key was drawn for this request: no earlier one can have it, and none is looked for.
+	Fresh bool
 	// Fingerprint tells whether two requests under one key ask for the same. A second one with another fingerprint is refused.
 	Fingerprint []byte
 }

@@ -480,3 +480,11 @@ var feed = sync.OnceValues(func() (string, error) {
 	b, err := io.ReadAll(z)
 	return string(b), err
 })
+
+// same checks that two lists of references are one.
+func same(t testing.TB, want, got []string) {
+	t.Helper()
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("references differ (-want +got):\n%.5000s", diff)
+	}
+}

@@ -17,14 +17,17 @@ import (
 )
 
 // Register is a register in a SQL database. It is safe for concurrent use.
-type Register struct{ read bun.IDB }
+type Register struct {
+	read   bun.IDB
+	guards guards
+}
 
 // New is the register that reads with db where it is given no transaction: a pool of a database whose migrations have run, or
 // a snapshot of one.
-func New(db bun.IDB) *Register { return &Register{db} }
+func New(db bun.IDB) *Register { return &Register{read: db} }
 
-// Load implements consistency.Register with at most one query for each kind of question; on PostgreSQL with one more before
-// them, which makes the guard rows that are not there yet: a row that does not exist cannot be locked.
+// Load implements consistency.Register with one query for each kind of question. On PostgreSQL a guard that is not there yet
+// is made before: a row that does not exist cannot be locked.
 func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Questions, s *consistency.State) error {
 	db := r.read
 	locking := false
@@ -32,7 +35,7 @@ func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Quest
 		t := tx.(*logdb.Tx)
 		db, locking = t.DB(), t.Dialect() == database.Postgres
 	}
-	if err := loadGuards(ctx, db, q.Guards, s, locking); err != nil {
+	if err := r.loadGuards(ctx, db, q.Guards, s, locking); err != nil {
 		return logdb.Fault("load guards", err)
 	}
 	if err := loadRows(ctx, db, q.Held, s, locking); err != nil {
@@ -41,25 +44,47 @@ func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Quest
 	return logdb.Fault("load rows", loadRows(ctx, db, q.Taken, s, false))
 }
 
-func loadGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, locking bool) error {
+func (r *Register) loadGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, locking bool) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	suffix := ""
-	if locking {
-		suffix = ` ORDER BY "constraint", scope FOR UPDATE`
+	if !locking {
+		for _, k := range keys {
+			s.SetGuard(k, 0)
+		}
+		_, err := selectGuards(ctx, db, keys, s, "")
+		return err
+	}
+	made := int64(0)
+	if !r.guards.all(keys) {
 		rows := make([][]any, len(keys))
 		for i, k := range keys {
 			rows[i] = []any{k.Constraint, string(k.Scope), 0}
 		}
 		insert, args := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
-		if _, err := db.ExecContext(ctx, insert+` ON CONFLICT DO NOTHING`, args...); err != nil {
+		result, err := db.ExecContext(ctx, insert+` ON CONFLICT DO NOTHING`, args...)
+		if err == nil {
+			made, err = result.RowsAffected()
+		}
+		if err != nil {
 			return err
 		}
 	}
-	for _, k := range keys {
-		s.SetGuard(k, 0)
+	found, err := selectGuards(ctx, db, keys, s, ` ORDER BY "constraint", scope FOR UPDATE`)
+	switch {
+	case err != nil:
+		return err
+	case found < len(keys): // guards are never deleted: this is another database than it was
+		r.guards.forget()
+		return eventlog.ErrAgain
+	case made == 0:
+		r.guards.add(keys)
 	}
+	return nil
+}
+
+// selectGuards reads those of the guards that are there and says how many that were.
+func selectGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, suffix string) (found int, _ error) {
 	pairs := make([][]any, len(keys))
 	for i, k := range keys {
 		pairs[i] = []any{k.Constraint, string(k.Scope)}
@@ -67,17 +92,18 @@ func loadGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *cons
 	in, args := values(`SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `, pairs)
 	rs, err := db.QueryContext(ctx, in+")"+suffix, args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = rs.Close() }()
 	for rs.Next() {
 		var g consistency.Guard
 		if err := rs.Scan(&g.Constraint, &g.Scope, &g.Last); err != nil {
-			return err
+			return 0, err
 		}
 		s.SetGuard(g.Key, g.Last)
+		found++
 	}
-	return rs.Err()
+	return found, rs.Err()
 }
 
 const rowColumns = `"constraint", scope, key, owner, cause, ancestors`
@@ -121,42 +147,40 @@ func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {
 	return row, err
 }
 
-// Save implements consistency.Register with one statement for guards and one for rows.
+// Save implements consistency.Register with one statement for guards and one for rows; on PostgreSQL they travel together.
 func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta) error {
 	t := tx.(*logdb.Tx)
+	var statements []string
+	var args []any
 	if len(d.Guards) > 0 {
 		rows := make([][]any, len(d.Guards))
 		for i, g := range d.Guards {
 			rows[i] = []any{g.Constraint, string(g.Scope), g.Last}
 		}
-		insert, args := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
-		if _, err := t.DB().ExecContext(ctx, insert+` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`, args...); err != nil {
+		insert, a := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
+		statements, args = append(statements, insert+` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`), a
+	}
+	if len(d.Rows) > 0 && len(statements) > 0 && t.Dialect() != database.Postgres {
+		if _, err := t.DB().ExecContext(ctx, statements[0], args...); err != nil {
 			return logdb.Fault("save guards", err)
 		}
+		statements, args = nil, nil
 	}
-	if len(d.Rows) == 0 {
+	if len(d.Rows) > 0 {
+		rows := make([][]any, len(d.Rows))
+		for i, row := range d.Rows {
+			rows[i] = []any{row.Constraint, string(row.Scope), row.Key.Key, string(row.Owner), row.Cause.String(), ancestors(row.Ancestors)}
+		}
+		insert, a := values(`INSERT INTO register_rows (`+rowColumns+`) VALUES `, rows)
+		statements = append(statements, insert+` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`)
+		args = append(args, a...)
+	}
+	if len(statements) == 0 {
 		return nil
 	}
-	rows := make([][]any, len(d.Rows))
-	for i, row := range d.Rows {
-		rows[i] = []any{row.Constraint, string(row.Scope), row.Key.Key, string(row.Owner), row.Cause.String(), ancestors(row.Ancestors)}
-	}
-	insert, args := values(`INSERT INTO register_rows (`+rowColumns+`) VALUES `, rows)
-	rs, err := t.DB().QueryContext(ctx, insert+` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`, args...)
+	written, err := query(ctx, t.DB(), strings.Join(statements, "; "), args)
 	if err != nil {
-		return logdb.Fault("save rows", err)
-	}
-	defer func() { _ = rs.Close() }()
-	written := map[consistency.Key]bool{}
-	for rs.Next() {
-		var k consistency.Key
-		if err := rs.Scan(&k.Constraint, &k.Scope, &k.Key); err != nil {
-			return logdb.Fault("save rows", err)
-		}
-		written[k] = true
-	}
-	if err := rs.Err(); err != nil {
-		return logdb.Fault("save rows", err)
+		return logdb.Fault("save register", err)
 	}
 	for _, row := range d.Rows {
 		if !written[row.Key] {
@@ -164,6 +188,24 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 		}
 	}
 	return nil
+}
+
+// query runs a message whose last statement may return keys.
+func query(ctx context.Context, db bun.IDB, message string, args []any) (map[consistency.Key]bool, error) {
+	rs, err := db.QueryContext(ctx, message, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rs.Close() }()
+	keys := map[consistency.Key]bool{}
+	for rs.Next() {
+		var k consistency.Key
+		if err := rs.Scan(&k.Constraint, &k.Scope, &k.Key); err != nil {
+			return nil, err
+		}
+		keys[k] = true
+	}
+	return keys, rs.Err()
 }
 
 func ancestors(tags []event.Tag) string {
