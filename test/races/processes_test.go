@@ -9,7 +9,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +18,7 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
+	"accession/platform/consistency/consistencytest"
 	registerdb "accession/platform/consistency/sqldb"
 	"accession/platform/database"
 	"accession/platform/database/dbtest"
@@ -108,18 +108,8 @@ func runJob(work string) error {
 }
 
 func newRunner(db *database.DB, mode consistency.Mode) usecase.Runner {
-	set := must(module.Constraints(modules))
-	settings := consistency.DefaultSettings()
-	settings.Attempts, settings.LockTimeout, settings.Modes = 1000, time.Minute, map[string]consistency.Mode{}
-	for _, d := range set.Describe() {
-		if slices.Contains(d.Modes, mode) {
-			settings.Modes[d.Name] = mode
-		}
-	}
-	return consistency.NewRunner(consistency.Config{
-		Log: logdb.New(db, must(module.Registry(modules)), settings.LockTimeout), Register: registerdb.New(db.Read), Set: set,
-		Settings: func() consistency.Settings { return settings },
-	})
+	log := logdb.New(db, must(module.Registry(modules)), time.Minute)
+	return runnerIn(consistencytest.Store{Log: log, Register: registerdb.New(db.Read)}, mode, nil)
 }
 
 // worker is a worker process.

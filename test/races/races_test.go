@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"sync"
 	"testing"
@@ -179,18 +180,9 @@ func TestUniqueValues(t *testing.T) {
 func uniqueValues(t *testing.T, open consistencytest.Open, mode consistency.Mode, stage consistency.Stage) {
 	set := must(module.Constraints(modules))
 	s := open(t, must(module.Registry(modules)))
-	settings := consistency.DefaultSettings()
-	settings.Attempts, settings.Modes = 64, map[string]consistency.Mode{}
-	for _, d := range set.Describe() {
-		if slices.Contains(d.Modes, mode) {
-			settings.Modes[d.Name] = mode
-		}
-	}
 	var probe func(context.Context, consistency.Stage)
 	run := func() usecase.Runner {
-		return consistency.NewRunner(consistency.Config{
-			Log: s.Log, Register: s.Register, Set: set, Settings: func() consistency.Settings { return settings }, Probe: probe,
-		})
+		return runnerIn(s, mode, func(c *consistency.Config) { c.Probe = probe })
 	}
 	lib, other := openLibrary(), openLibrary()
 	for _, c := range []usecase.Request{lib.Request("t"), other.Request("t")} {
@@ -263,34 +255,122 @@ func oneWins(t *testing.T, run usecase.Runner, requests []usecase.Request, loser
 func TestBaseOfAnotherBook(t *testing.T) {
 	t.Parallel()
 	for _, store := range stores {
-		t.Run(store.name, func(t *testing.T) {
-			t.Parallel()
-			set := must(module.Constraints(modules))
-			s := store.open(t, must(module.Registry(modules)))
-			run := consistency.NewRunner(consistency.Config{Log: s.Log, Register: s.Register, Set: set})
-			lib := openLibrary()
-			one, two := createCategory(lib.ID), createCategory(lib.ID)
-			mustRun(t, run, lib.Request("t"))
-			mustRun(t, run, one.Request("t"))
-			mustRun(t, run, two.Request("t"))
-			for name, base := range map[string]editionsevents.EditionID{"unknown": editionsevents.NewEditionID(), "another book's": two.Book.Edition.ID} {
-				cmd := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: one.Book.ID, Base: base}
-				if _, err := run.Run(t.Context(), cmd.Request("t")); !errors.Is(err, editions.ErrBaseEditionNotFound) {
-					t.Errorf("base %s: %v", name, err)
+		for _, mode := range consistency.Built() {
+			t.Run(store.name+"/"+mode.String(), func(t *testing.T) {
+				t.Parallel()
+				baseOfAnotherBook(t, store.open, mode)
+			})
+		}
+	}
+}
+
+func baseOfAnotherBook(t *testing.T, open consistencytest.Open, mode consistency.Mode) {
+	s := open(t, must(module.Registry(modules)))
+	run := runnerIn(s, mode, nil)
+	lib := openLibrary()
+	one, two := createCategory(lib.ID), createCategory(lib.ID)
+	mustRun(t, run, lib.Request("t"))
+	mustRun(t, run, one.Request("t"))
+	mustRun(t, run, two.Request("t"))
+	for name, base := range map[string]editionsevents.EditionID{"unknown": editionsevents.NewEditionID(), "another book's": two.Book.Edition.ID} {
+		cmd := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: one.Book.ID, Base: base}
+		if _, err := run.Run(t.Context(), cmd.Request("t")); !errors.Is(err, editions.ErrBaseEditionNotFound) {
+			t.Errorf("base %s: %v", name, err)
+		}
+	}
+	itself := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: one.Book.ID}
+	itself.Base = itself.ID
+	if _, err := run.Run(t.Context(), itself.Request("t")); !errors.Is(err, editions.ErrBaseEditionNotFound) {
+		t.Errorf("based on itself: %v", err)
+	}
+	good := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: one.Book.ID, Base: one.Book.Edition.ID}
+	e, _ := usecase.Recorded[*editionsevents.EditionAdded](mustRun(t, run, good.Request("t")))
+	if e.Number != 2 || e.Category != one.ID || e.Library != lib.ID {
+		t.Errorf("stamped %+v", e)
+	}
+}
+
+// TestManyScopesNoDeadlock is rule R11, as far as creating goes: commands with one to three scopes, in random order, 16 at a
+// time. No deadlock surfaces, and in lock nothing fails and nothing starts over.
+func TestManyScopesNoDeadlock(t *testing.T) {
+	t.Parallel()
+	for _, store := range stores {
+		for _, mode := range []consistency.Mode{consistency.Retry, consistency.Lock} {
+			t.Run(store.name+"/"+mode.String(), func(t *testing.T) {
+				t.Parallel()
+				manyScopes(t, store.open, mode)
+			})
+		}
+	}
+}
+
+func manyScopes(t *testing.T, open consistencytest.Open, mode consistency.Mode) {
+	s := open(t, must(module.Registry(modules)))
+	var meter consistencytest.Meter
+	run := runnerIn(s, mode, func(c *consistency.Config) { c.Meter = &meter })
+	var libs []libraryevents.LibraryID
+	var cats []library.CreateCategory
+	for range 2 {
+		lib := openLibrary()
+		mustRun(t, run, lib.Request("t"))
+		libs = append(libs, lib.ID)
+		c := createCategory(lib.ID)
+		mustRun(t, run, c.Request("t"))
+		cats = append(cats, c)
+	}
+	const writers, each = 16, 12
+	var wg sync.WaitGroup
+	for w := range writers {
+		random := rand.New(rand.NewPCG(11, uint64(w)))
+		wg.Go(func() {
+			for range each {
+				var req usecase.Request
+				at := random.IntN(2)
+				switch random.IntN(3) {
+				case 0:
+					req = createCategory(libs[at]).Request("t")
+				case 1:
+					req = addBook(cats[at].ID).Request("t")
+				default:
+					req = editions.AddEdition{ID: editionsevents.NewEditionID(), Book: cats[at].Book.ID, Base: cats[at].Book.Edition.ID}.Request("t")
 				}
-			}
-			itself := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: one.Book.ID}
-			itself.Base = itself.ID
-			if _, err := run.Run(t.Context(), itself.Request("t")); !errors.Is(err, editions.ErrBaseEditionNotFound) {
-				t.Errorf("based on itself: %v", err)
-			}
-			good := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: one.Book.ID, Base: one.Book.Edition.ID}
-			e, _ := usecase.Recorded[*editionsevents.EditionAdded](mustRun(t, run, good.Request("t")))
-			if e.Number != 2 || e.Category != one.ID || e.Library != lib.ID {
-				t.Errorf("stamped %+v", e)
+				if _, err := run.Run(t.Context(), req); err != nil {
+					t.Errorf("%T: %v", req.Command, err)
+				}
 			}
 		})
 	}
+	wg.Wait()
+	if mode == consistency.Lock {
+		for _, d := range must(module.Constraints(modules)).Describe() {
+			for outcome, n := range meter.Of(d.Name) {
+				if outcome != consistency.Accepted {
+					t.Errorf("%s: %d %s", d.Name, n, outcome)
+				}
+			}
+		}
+	}
+	findings, err := consistency.Audit(t.Context(), must(module.Constraints(modules)), s.Log, s.Register)
+	if err != nil || len(findings) > 0 {
+		t.Errorf("audit: %v %v", findings, err)
+	}
+}
+
+// runnerIn is a runner on the store that keeps every constraint which can be kept so in the mode.
+func runnerIn(s consistencytest.Store, mode consistency.Mode, change func(*consistency.Config)) usecase.Runner {
+	set := must(module.Constraints(modules))
+	settings := consistency.DefaultSettings()
+	settings.Attempts, settings.LockTimeout, settings.Modes = 1000, time.Minute, map[string]consistency.Mode{}
+	for _, d := range set.Describe() {
+		if slices.Contains(d.Modes, mode) {
+			settings.Modes[d.Name] = mode
+		}
+	}
+	c := consistency.Config{Log: s.Log, Register: s.Register, Set: set, Settings: func() consistency.Settings { return settings }}
+	if change != nil {
+		change(&c)
+	}
+	return consistency.NewRunner(c)
 }
 
 func openLibrary() library.OpenLibrary {
