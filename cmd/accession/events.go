@@ -114,20 +114,24 @@ func (c *cli) eventsTail() *cobra.Command {
 }
 
 // followEvery is how often a follower looks: it is another process than the one that writes, and no bell reaches it.
-const followEvery = 250 * time.Millisecond
+// A writer that ends or begins may be in its way for a moment, so it looks again before it gives up.
+const (
+	followEvery = 250 * time.Millisecond
+	followTries = 20
+)
 
 func (c *cli) tail(ctx context.Context, log eventlog.Log, q eventlog.Query, follow, raw bool) error {
 	if follow && c.output == "" {
 		c.output = "ndjson" // a table ends
 	}
 	l := c.list(true, "position", "recorded", "type", "stream", "actor", "data")
+	failed := 0
 	for {
+		var broken error
 		for env, err := range log.Read(ctx, q) {
-			if follow && ctx.Err() != nil {
-				return l.end() // which is how one ends it
-			}
 			if err != nil {
-				return err
+				broken = err
+				break
 			}
 			e, err := shown(env, raw)
 			if err != nil {
@@ -136,11 +140,19 @@ func (c *cli) tail(ctx context.Context, log eventlog.Log, q eventlog.Query, foll
 			if err := l.add(e, e.Position, e.RecordedAt.Format(time.RFC3339), e.Type, e.Stream, e.Actor, clip(string(e.Data), 80)); err != nil {
 				return err
 			}
-			q.After = env.Position
+			q.After, q.Last = env.Position, 0
 		}
-		q.Last = 0
-		if !follow {
+		switch {
+		case follow && ctx.Err() != nil:
+			return l.end() // this is how one ends it
+		case broken != nil && (!follow || failed == followTries):
+			return broken
+		case broken != nil:
+			failed++
+		case !follow:
 			return l.end()
+		default:
+			failed, q.Last = 0, 0
 		}
 		select {
 		case <-ctx.Done():

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -357,7 +358,7 @@ func (r *run) settle(line int, key string, outcome Outcome, err error, counts ..
 		e := problem.Of(err)
 		switch e.Kind {
 		case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound:
-			l.Outcome, l.Code, l.Detail = Refused, e.CodeOrKind(), e.Message
+			l.Outcome, l.Code, l.Detail = Refused, e.CodeOrKind(), detail(e)
 		default:
 			return false, err
 		}
@@ -365,4 +366,16 @@ func (r *run) settle(line int, key string, outcome Outcome, err error, counts ..
 	r.report.add(l, counts...)
 	r.progress()
 	return err == nil || errors.Is(err, ErrChanged), nil
+}
+
+// detail is the error as it reads beside a row: all that is wrong, by field, whichever of the row's things the field is of.
+func detail(e *problem.Error) string {
+	if len(e.Fields) == 0 {
+		return e.Message
+	}
+	wrong := make([]string, len(e.Fields))
+	for i, f := range e.Fields {
+		wrong[i] = f.Location[strings.LastIndex(f.Location, ".")+1:] + ": " + f.Message
+	}
+	return strings.Join(wrong, "; ")
 }

@@ -187,7 +187,7 @@ func Example() {
 }
 
 // run does what cmd/accession does with Fx: it puts the parts of the modules together.
-func run(modules ...module.Module) (_ http.Handler, stop func() error, _ error) {
+func run(modules ...module.Module) (_ http.Handler, stop func(), _ error) {
 	ctx := context.Background()
 	logger := slog.New(slog.DiscardHandler)
 	registry, err := module.Registry(modules)
@@ -224,5 +224,5 @@ func run(modules ...module.Module) (_ http.Handler, stop func() error, _ error) 
 	})
 	api := httpapi.New(httpapi.Config{Logger: logger})
 	module.Routes(modules, api, module.Env{Runner: runner, Log: log, Projections: projections})
-	return api, db.Close, nil
+	return api, func() { _ = db.Close() }, nil // what was in it is gone anyway
 }

@@ -2,7 +2,8 @@
 //
 // There is a file for each module, which says what can be done and how it is answered; refusals_test.go has what cannot be done,
 // repeats_test.go what is asked for twice, lists_test.go what all lists have in common, concurrency_test.go many clients at once,
-// and background_test.go what users see of read models that follow a moment later, and of restarts.
+// background_test.go what users see of read models that follow a moment later, and of restarts, and operations_test.go what
+// operators see, and what users do when somebody holds on to the database.
 //
 // Every answer passes the referee, and what every test leaves behind is held against its log: see test/app.
 package acceptance_test

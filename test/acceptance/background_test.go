@@ -70,7 +70,8 @@ func TestReadingWhatWasJustWritten(t *testing.T) {
 		})
 		t.Run("a position that is not there yet is waited for in vain", func(t *testing.T) {
 			ahead := fmt.Sprintf("Accession-Min-Position: %d", s.Position()+1)
-			for _, path := range []string{"/books/$book1", "/events", "/libraries/$lib1/search?q=iliad", "/books/$book1/history"} {
+			for _, path := range []string{"/libraries", "/books/$book1", "/libraries/$lib1/search?q=iliad", "/events",
+				"/libraries/$lib1/history", "/categories/$cat1/history", "/books/$book1/history", "/editions/$ed1/history"} {
 				behind(t, s.get(path, ahead, "Prefer: wait=0"))
 			}
 		})

@@ -23,7 +23,7 @@ var valid = map[string]string{
 
 // nowhere are ids that name nothing: one that nobody has, and some that are malformed.
 var nowhere = []string{
-	"99999999-9999-7999-8999-999999999999", "00000000-0000-0000-0000-000000000000", "nonsense", "1", "99999999999979998999999999999999",
+	"99999999-9999-7999-8999-999999999999", "nonsense", "1", "99999999999979998999999999999999",
 	"%7B99999999-9999-7999-8999-999999999999%7D", "99999999-9999-7999-8999-99999999999g", "99999999-9999-7999-8999-9999999999999", "%00", "%FF",
 }
 
@@ -331,6 +331,28 @@ func TestThingsThatAreNotThere(t *testing.T) {
 			equal(t, without(a.Body, "detail", "request_id"), `{"type": "about:blank", "title": "Not Found", "status": 404, "code": "category-not-found",
 				"constraint": "category-exists", "scope": "category:$cat9", "mode": "lock", "attempts": 1, "retryable": false}`)
 		})
+	})
+}
+
+// TestTheZeroUUID: it names nothing, in a path as in a body, and least of all something that another thing can stand in.
+func TestTheZeroUUID(t *testing.T) {
+	t.Parallel()
+	const zero = "00000000-0000-0000-0000-000000000000"
+	each(t, func(t *testing.T, s site) {
+		s.furnish(t)
+		for path, kind := range map[string]string{"/libraries/": "library", "/categories/": "category", "/books/": "book", "/editions/": "edition"} {
+			refused(t, s.get(path+zero), http.StatusNotFound, kind+"-not-found")
+			refused(t, s.get(path+zero+"/history"), http.StatusNotFound, kind+"-not-found")
+			if parent := parentOf(kind); parent != "" {
+				t.Run("a "+kind, func(t *testing.T) {
+					s.unchanged(t, func() {
+						refused(t, s.post(placeholder.ReplaceAllLiteralString(parent, zero), valid[parent]), http.StatusNotFound, kind+"-not-found")
+					})
+				})
+			}
+		}
+		refused(t, s.get("/libraries/"+zero+"/references/1"), http.StatusNotFound, "library-not-found")
+		refused(t, s.get("/libraries/"+zero+"/search?q=iliad"), http.StatusNotFound, "library-not-found")
 	})
 }
 

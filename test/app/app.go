@@ -48,6 +48,8 @@ type Config struct {
 	DB     *database.DB                // migrated; the test closes it, after the application has stopped
 	Timing projection.Timing           // of all projectors; Background when empty
 	Modes  map[string]consistency.Mode // by constraint; one that is missing has its default
+	// LockTimeout is how long a writer waits for a lock; 0 means 5 s.
+	LockTimeout time.Duration
 	// Asleep leaves projectors in the background where they are: nothing is ever played into them.
 	Asleep bool
 }
@@ -86,13 +88,17 @@ func Start(t testing.TB, c Config) *App {
 	must(err)
 	settings := consistency.DefaultSettings()
 	settings.Modes = c.Modes
+	if c.LockTimeout > 0 {
+		settings.LockTimeout = c.LockTimeout
+	}
 	must(set.Check(settings))
 
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))
 	metrics := telemetry.New()
 	a := &App{t: t, log: logdb.New(c.DB, registry, settings.LockTimeout), register: registerdb.New(c.DB.Read), set: set, asleep: c.Asleep}
 	a.projections, err = projection.New(projection.Config{
-		DB: c.DB, Log: a.log, Registry: registry, Projectors: projectors, Timing: c.Timing, Logger: logger, Meter: metrics,
+		DB: c.DB, Log: a.log, Registry: registry, Projectors: projectors, Timing: c.Timing,
+		Patience: settings.LockTimeout, Logger: logger, Meter: metrics,
 	})
 	must(err)
 	doorbell, err := bus.New(bus.Config{}, logger)
@@ -246,7 +252,7 @@ func request(method, path, body string, headers []string) *http.Request {
 	if !strings.HasPrefix(path, "/api/") {
 		path = httpapi.Prefix + path
 	}
-	r := httptest.NewRequest(method, path, strings.NewReader(body))
+	r := httptest.NewRequestWithContext(context.Background(), method, path, strings.NewReader(body))
 	for _, h := range headers {
 		name, value, _ := strings.Cut(h, ": ")
 		r.Header.Add(name, value)

@@ -45,8 +45,7 @@ var packages = sync.OnceValues(func() ([]pkg, error) {
 
 func goList(args ...string) ([]byte, error) {
 	out, err := exec.Command("go", append([]string{"list"}, args...)...).Output()
-	var exit *exec.ExitError
-	if errors.As(err, &exit) {
+	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
 		return nil, errors.New(string(exit.Stderr))
 	}
 	return out, err

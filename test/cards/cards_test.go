@@ -18,6 +18,7 @@ import (
 	"go/parser"
 	"go/token"
 	"io/fs"
+	"log/slog"
 	"maps"
 	"net/http"
 	"net/http/httptest"
@@ -268,7 +269,7 @@ type route struct {
 // routesIn asks the OpenAPI document that the modules' routes make.
 func routesIn(t *testing.T, of ...module.Module) []route {
 	t.Helper()
-	api := httpapi.New(httpapi.Config{})
+	api := httpapi.New(httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
 	module.Routes(of, api, module.Env{}) // routes look at their environment when they are asked, not before
 	w := httptest.NewRecorder()
 	api.ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/openapi.json", nil))

@@ -106,7 +106,11 @@ func newHome(t testing.TB) *home {
 	if err := os.Chmod(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
-	return &home{TB: t, dir: dir, env: []string{"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + os.TempDir()}}
+	return &home{TB: t, dir: dir, env: environment(dir)}
+}
+
+func environment(home string) []string {
+	return []string{"PATH=" + os.Getenv("PATH"), "HOME=" + home, "TMPDIR=" + os.TempDir()}
 }
 
 // path is the path of a file in the home.

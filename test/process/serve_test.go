@@ -146,9 +146,9 @@ func TestTheSampleIsCompletedAfterKillsWhileItIsBeingFilled(t *testing.T) {
 	s.sample()
 	s.stop(syscall.SIGINT)
 	h.verified(sampleEnd)
-	undisturbed := newHome(t)
-	undisturbed.serve("--sample").stop(syscall.SIGINT)
-	same(t, undisturbed.references(), h.references())
+	quiet := newHome(t)
+	quiet.serve("--sample").stop(syscall.SIGINT)
+	same(t, quiet.references(), h.references())
 }
 
 // writers post books, one after another each, until they see the server gone. Posted is told of every acknowledgement.
