@@ -14,6 +14,7 @@ import (
 	"accession/platform/eventlog"
 	"accession/platform/problem"
 
+	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 	"go.uber.org/fx"
 )
@@ -283,7 +284,12 @@ func (c *cli) stats(ctx context.Context, log eventlog.Log) error {
 		return cmp.Or(cmp.Compare(a.Type, b.Type), cmp.Compare(a.Schema, b.Schema))
 	})
 	if c.output == "json" || c.output == "ndjson" {
-		return c.object(map[string]any{"log": head.Log, "position": head.Position, "streams": len(streams), "types": all})
+		return c.object(struct {
+			Log      uuid.UUID      `json:"log"`
+			Position event.Position `json:"position"`
+			Streams  int            `json:"streams"`
+			Types    []*typeStats   `json:"types"`
+		}{head.Log, head.Position, len(streams), all})
 	}
 	l := c.list(false, "type", "schema", "events", "first", "last")
 	for _, s := range all {

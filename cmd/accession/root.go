@@ -62,7 +62,7 @@ func explain(ctx context.Context, err error) *problem.Error {
 	case errors.As(err, &file) && file.Path == os.Stdout.Name():
 		return problem.New(problem.Internal, "output", "The output could not be written.").Because(err)
 	}
-	return problem.New(problem.Internal, "", "This is a mistake in accession itself. Please report it with its cause.").Because(err)
+	return problem.New(problem.Internal, "", "Something is wrong that should never be, in the database or in accession itself. Run `accession verify`, and report this with its cause.").Because(err)
 }
 
 func (c *cli) root() *cobra.Command {

@@ -1,13 +1,19 @@
 package main
 
 import (
+	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
+	"strconv"
 
 	"accession/platform/consistency"
 	registerdb "accession/platform/consistency/sqldb"
+	"accession/platform/database"
 	"accession/platform/event"
+	"accession/platform/eventlog"
 	logdb "accession/platform/eventlog/sqldb"
 	"accession/platform/problem"
 	"accession/platform/projection"
@@ -21,7 +27,7 @@ func (c *cli) verify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read the whole log and check everything against it",
-		Long: `Plays the whole log anew and checks every constraint, the register and every projection against it.
+		Long: `Plays the whole log anew and checks the log itself, every constraint, the register and every projection against it.
 Prints what differs, a line each, and exits with 1 if anything does; else "ok at" the position it has read to.
 With --output json both are one object, with ndjson every difference is one.
 It changes nothing, and can run beside a server.`,
@@ -35,7 +41,7 @@ It changes nothing, and can run beside a server.`,
 
 // finding is a difference, as it is printed.
 type finding struct {
-	Kind       string         `json:"kind"` // rule | register | guard | projection
+	Kind       string         `json:"kind"` // log | rule | register | guard | projection
 	Constraint string         `json:"constraint,omitempty"`
 	Projector  string         `json:"projector,omitempty"`
 	Scope      string         `json:"scope"`
@@ -57,7 +63,7 @@ func (c *cli) runVerify(ctx context.Context) error {
 	if _, err := a.wire(fx.Populate(&set, &registry, &projections)); err != nil {
 		return err
 	}
-	findings := []finding{}
+	var findings []finding
 	var at event.Position
 	err = a.db.Snapshot(ctx, func(ctx context.Context, db bun.IDB) error {
 		log := logdb.NewReader(db, registry)
@@ -66,6 +72,9 @@ func (c *cli) runVerify(ctx context.Context) error {
 			return err
 		}
 		at = head.Position
+		if findings, err = counted(ctx, log, at); err != nil {
+			return err
+		}
 		found, err := consistency.Audit(ctx, set, log, registerdb.New(db))
 		for _, f := range found {
 			findings = append(findings, finding{
@@ -74,16 +83,50 @@ func (c *cli) runVerify(ctx context.Context) error {
 		}
 		return err
 	})
-	if err != nil {
+	if err == nil {
+		var rows []projection.Finding
+		rows, err = projections.Verify(ctx)
+		for _, f := range rows {
+			findings = append(findings, finding{
+				Kind: "projection", Projector: f.Projector, Scope: f.Table, Key: f.Key, Expected: cmp.Or(f.Expected, "nothing"), Found: cmp.Or(f.Found, "nothing"), Position: f.Position,
+			})
+		}
+	}
+	switch {
+	case err != nil && ctx.Err() == nil && !database.IsConnection(err):
+		unfinished := problem.New(problem.Internal, "unverified", "Not everything could be checked: something in the database cannot be read.").Because(err)
+		if len(findings) == 0 {
+			return unfinished
+		}
+		return errors.Join(unfinished, c.verdict(findings, at))
+	case err != nil:
 		return err
 	}
-	rows, err := projections.Verify(ctx)
-	for _, f := range rows {
-		findings = append(findings, finding{
-			Kind: "projection", Projector: f.Projector, Scope: f.Table, Key: f.Key, Expected: f.Expected, Found: f.Found, Position: f.Position,
-		})
+	return c.verdict(findings, at)
+}
+
+// counted checks that the positions of the log, and the versions within each stream, count 1, 2, 3 … to where it ends.
+func counted(ctx context.Context, log eventlog.Reader, end event.Position) ([]finding, error) {
+	var findings []finding
+	count := func(scope, key string, expected, found int64, at event.Position) {
+		if expected != found {
+			findings = append(findings, finding{
+				Kind: "log", Scope: scope, Key: key, Expected: strconv.FormatInt(expected, 10), Found: strconv.FormatInt(found, 10), Position: at,
+			})
+		}
 	}
-	return errors.Join(err, c.verdict(findings, at))
+	var last event.Position
+	versions := map[event.Tag]int{}
+	for env, err := range log.Read(ctx, eventlog.Query{}) {
+		if err != nil {
+			return nil, err
+		}
+		count("log", "position", int64(last+1), int64(env.Position), env.Position)
+		count(string(env.Stream), "version", int64(versions[env.Stream]+1), int64(env.Version), env.Position)
+		last, versions[env.Stream] = env.Position, env.Version
+	}
+	count("log", "end", int64(last), int64(end), end)
+	return findings, nil
 }
 
 // verdict prints what was found, reading to the position.
@@ -95,7 +138,12 @@ func (c *cli) verdict(findings []finding, at event.Position) error {
 	different := problem.New(problem.Internal, "differences", "%s from the log, which was read to %d.", count, at)
 	switch {
 	case c.output == "json":
-		if err := c.object(map[string]any{"ok": len(findings) == 0, "position": at, "findings": findings}); err != nil || len(findings) == 0 {
+		verdict := struct {
+			OK       bool           `json:"ok"`
+			Position event.Position `json:"position"`
+			Findings []finding      `json:"findings"`
+		}{len(findings) == 0, at, append([]finding{}, findings...)} // not null
+		if err := c.object(verdict); err != nil || len(findings) == 0 {
 			return err
 		}
 		return different
@@ -107,8 +155,8 @@ func (c *cli) verdict(findings []finding, at event.Position) error {
 	}
 	l := c.list(true, "kind", "of", "scope", "key", "expected", "found", "position")
 	for _, f := range findings {
-		of := f.Constraint + f.Projector
-		if err := l.add(f, f.Kind, of, f.Scope, f.Key, clip(f.Expected, 60), clip(f.Found, 60), f.Position); err != nil {
+		expected, found := differing(f.Expected, f.Found)
+		if err := l.add(f, f.Kind, f.Constraint+f.Projector, f.Scope, f.Key, clip(expected, 100), clip(found, 100), f.Position); err != nil {
 			return err
 		}
 	}
@@ -116,4 +164,24 @@ func (c *cli) verdict(findings []finding, at event.Position) error {
 		return err
 	}
 	return different
+}
+
+// differing is what is in only one of two rows, if that is what they are: JSON objects, column by column.
+func differing(expected, found string) (string, string) {
+	var a, b map[string]json.RawMessage
+	if json.Unmarshal([]byte(expected), &a) != nil || json.Unmarshal([]byte(found), &b) != nil {
+		return expected, found
+	}
+	for column, value := range a {
+		if bytes.Equal(value, b[column]) {
+			delete(a, column)
+			delete(b, column)
+		}
+	}
+	x, errA := json.Marshal(a)
+	y, errB := json.Marshal(b)
+	if errA != nil || errB != nil {
+		return expected, found
+	}
+	return string(x), string(y)
 }

@@ -85,16 +85,29 @@ func (w *work) decide(s *State) verdict {
 		}
 	}
 
+	// A place without a scope hangs on an ancestor that is not stamped yet: it is known once what the event needs has been loaded.
+	// If nothing is left to load, nothing will ever stamp it, and what the event refers to is not there.
+	var unplaced []func()
+	placed := func(c *spec, k Key) bool {
+		v.concern = append(v.concern, k)
+		if k.Scope.IsZero() {
+			unplaced = append(unplaced, func() { refuse(c, k) })
+		}
+		return !k.Scope.IsZero()
+	}
+
 	for _, rec := range w.events {
 		for _, b := range w.set.byEvent[rec.event.EventType()] {
 			switch b.phase {
 			case needs:
 				n := b.need(rec.event)
-				if n.Key == "" || n.In.IsZero() {
+				if n.Key == "" {
 					continue
 				}
 				k := Key{b.c.name, n.In, n.Key}
-				v.concern = append(v.concern, k)
+				if !placed(b.c, k) {
+					continue
+				}
 				held, known := row(k, w.fresh[n.In], &v.missing.Held)
 				switch {
 				case !known:
@@ -107,7 +120,9 @@ func (w *work) decide(s *State) verdict {
 			case numbers:
 				slot := b.slot(rec.event)
 				g := Key{Constraint: b.c.name, Scope: slot.In}
-				v.concern = append(v.concern, g)
+				if !placed(b.c, g) {
+					continue
+				}
 				last, known := guards[g]
 				if !known {
 					last, known = s.guards[g]
@@ -136,9 +151,8 @@ func (w *work) decide(s *State) verdict {
 					continue
 				}
 				k := Key{b.c.name, h.In, h.Key}
-				v.concern = append(v.concern, k)
-				if h.In.IsZero() {
-					continue // an ancestor not stamped yet: known once what the event needs has been loaded
+				if !placed(b.c, k) {
+					continue
 				}
 				held, known := row(k, w.fresh[h.In], &v.missing.Taken)
 				if known && held != nil {
@@ -152,6 +166,11 @@ func (w *work) decide(s *State) verdict {
 		}
 	}
 
+	if v.missing.None() {
+		for _, refuse := range unplaced {
+			refuse()
+		}
+	}
 	for k, last := range guards {
 		v.delta.Guards = append(v.delta.Guards, Guard{Key: k, Last: last})
 	}

@@ -162,6 +162,13 @@ func TestDecide(t *testing.T) {
 			t.Errorf("broken %v at %+v", v.broken, v.at)
 		}
 	})
+	t.Run("what refers to nothing at all is refused", func(t *testing.T) {
+		t.Parallel()
+		_, v := decide(NewState(), 1, &put{Item: "item:1"})
+		if v.broken != missing || !v.missing.None() {
+			t.Errorf("broken %v, missing %+v", v.broken, v.missing)
+		}
+	})
 	t.Run("a scope that the unit begins needs no questions", func(t *testing.T) {
 		t.Parallel()
 		e := &put{Item: shelf, Shelf: shelf} // its stream is the shelf's own

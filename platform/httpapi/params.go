@@ -16,7 +16,7 @@ import (
 // ParseID reads the id in a path into id. One that is malformed names nothing, so it is notFound, as one that nobody has is:
 // declare the parameter as a plain string.
 func ParseID[K event.Thing](id *event.ID[K], s string, notFound *problem.Error) error {
-	if id.UnmarshalText([]byte(s)) != nil {
+	if id.UnmarshalText([]byte(s)) != nil || id.IsZero() {
 		return notFound
 	}
 	return nil
