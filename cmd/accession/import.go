@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 
 	"accession/modules/exchange"
 	"accession/modules/exchange/gutenberg"
@@ -287,19 +288,24 @@ func readCatalogue(name string) (_ *gutenberg.Catalogue, err error) {
 		return nil, fileError("read", name, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	if info, err := f.Stat(); err == nil && info.IsDir() {
-		return nil, problem.New(problem.Usage, "file-is-directory", "%s is a directory. Name a file.", name)
+	c, err := gutenberg.Parse(f)
+	if file := (*fs.PathError)(nil); errors.As(err, &file) {
+		return nil, fileError("read", name, err)
 	}
-	return gutenberg.Parse(bufio.NewReaderSize(f, 1<<20))
+	return c, err
 }
 
-// fileError says why a file of the user's cannot be used.
+// fileError says why a file of the user's cannot be used: doing is "read" or "write".
 func fileError(doing, name string, err error) error {
 	switch {
+	case errors.Is(err, syscall.EISDIR):
+		return problem.New(problem.Usage, "file-is-directory", "%s is a directory. Name a file.", name)
+	case errors.Is(err, fs.ErrNotExist) && doing == "write":
+		return problem.New(problem.NotFound, "file-not-found", "There is no directory %s. Create it, or name another file.", filepath.Dir(name))
 	case errors.Is(err, fs.ErrNotExist):
-		return problem.New(problem.NotFound, "file-not-found", "Cannot %s %s: there is no such file or directory.", doing, name)
+		return problem.New(problem.NotFound, "file-not-found", "There is no file %s. Check its name, and where you are.", name)
 	case errors.Is(err, fs.ErrPermission):
-		return problem.New(problem.Unavailable, "file-forbidden", "Cannot %s %s: this user may not.", doing, name)
+		return problem.New(problem.Unavailable, "file-forbidden", "This user may not %s %s. Change its permissions, or name another file.", doing, name)
 	}
-	return problem.New(problem.Unavailable, "file-unusable", "Cannot %s %s.", doing, name).Because(err)
+	return problem.New(problem.Unavailable, "file-unusable", "It is not possible to %s %s. Name another file.", doing, name).Because(err)
 }

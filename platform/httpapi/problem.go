@@ -143,6 +143,10 @@ func humaProblem(status int, msg string, errs ...error) *Problem {
 // field is huma's view of a wrong field in our words.
 func field(d *huma.ErrorDetail) problem.Field {
 	f := problem.Field{Location: d.Location, Message: strings.TrimPrefix(d.Message, "invalid value: ")}
+	if path, message, ok := strings.Cut(f.Message, ": "); ok && strings.HasSuffix(message, outOfBounds) {
+		f.Location, f.Message = "body"+path, message
+		return f
+	}
 	before, after, _ := strings.Cut(validation.MsgExpectedRequiredProperty, "%s")
 	if name, ok := strings.CutPrefix(f.Message, before); ok { // huma says it of the object; clients ask which field
 		if name, ok := strings.CutSuffix(name, after); ok {

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"time"
+	"unicode"
 	"unicode/utf8"
 
 	"accession/platform/problem"
@@ -186,6 +187,10 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, required bool)
 // Negotiate is always JSON, whatever the client accepts: there is nothing else. (huma's own reading of Accept can panic.)
 func (t *routes) Negotiate(string) (string, error) { return typeJSON, nil }
 
+// outOfBounds ends the message about a number that its field cannot hold. huma gives it the body as its location, and field moves
+// it to where it belongs.
+const outOfBounds = " is not a whole number that fits here"
+
 // Unmarshal reads the body. huma calls it twice: to check it against the schema, and to fill in the handler's input.
 func (t *routes) Unmarshal(_ string, data []byte, v any) error {
 	if parsed, ok := v.(*any); ok {
@@ -194,7 +199,13 @@ func (t *routes) Unmarshal(_ string, data []byte, v any) error {
 	err := json.Unmarshal(data, v)
 	var mismatch *json.UnmarshalTypeError
 	if errors.As(err, &mismatch) { // the schema let it pass: a number over the bounds of its type
-		return fmt.Errorf("%s: the %s is out of bounds", mismatch.Field, mismatch.Value)
+		path := ""
+		for name := range strings.SplitSeq(mismatch.Field, ".") {
+			if name != "" && !unicode.IsUpper([]rune(name)[0]) { // upper case are embedded types, which clients do not know
+				path += "." + name
+			}
+		}
+		return fmt.Errorf("%s: %s%s", path, mismatch.Value, outOfBounds)
 	}
 	return err
 }

@@ -22,7 +22,7 @@ func (h *home) refuses(exit int, pattern string, args ...string) {
 	before := h.files()
 	r := h.run(args...)
 	h.unchanged(before)
-	message, _, _ := strings.Cut(r.err, "\n  cause: ")
+	message, _, _ := strings.Cut(strings.TrimSuffix(r.err, "\n"), "\n  cause: ")
 	switch {
 	case r.exit != exit || r.out != "":
 		h.Errorf("accession %q: exit %d, want %d; stdout %q, stderr:\n%s", args, r.exit, exit, r.out, r.err)
@@ -112,11 +112,11 @@ func TestWrongFilesToImport(t *testing.T) {
 		{"latin1.csv", 1, "line 3: the file is not in UTF-8. Save or convert the file as UTF-8 and import it again. Nothing was taken.$"},
 		{"utf16.csv", 1, "line 1: the file is in UTF-16. Save or convert"},
 		{"packed.csv", 1, `line 1: the file is packed \(gzip\). Unpack it first.`},
-		{"none.csv", 3, "Cannot read none.csv: there is no such file or directory.$"},
+		{"none.csv", 3, "There is no file none.csv. Check its name, and where you are.$"},
 		{"directory", 2, "directory is a directory. Name a file.$"},
 		{"empty.csv --report none/report.jsonl", 1, "the file is empty"},
-		{"ok.csv --report none/report.jsonl", 3, "Cannot write none/report.jsonl: there is no such file or directory.$"},
-		{"ok.csv --report directory", 5, "Cannot write directory.$"},
+		{"ok.csv --report none/report.jsonl", 3, "There is no directory none. Create it, or name another file.$"},
+		{"ok.csv --report directory", 2, "directory is a directory. Name a file.$"},
 		{"ok.csv --report report.jsonl --database sqlite:none/accession.db", 5, "The directory .*/none does not exist. Create it, or name another file.$"},
 		{"ok.csv --report report.jsonl --database postgres://x@127.0.0.1:1/x", 5, "PostgreSQL at 127.0.0.1:1 cannot be reached. Is it running, and is the address right\\?$"},
 	} {
@@ -239,7 +239,7 @@ func TestADatabaseThatMayOnlyBeRead(t *testing.T) {
 				h.refuses(5, c.want, strings.Fields(command)...)
 			}
 			if c.unwritable {
-				h.refuses(5, "Cannot write report.jsonl: this user may not.$", "import", "part.csv", "--report", "report.jsonl")
+				h.refuses(5, "This user may not write report.jsonl. Change its permissions, or name another file.$", "import", "part.csv", "--report", "report.jsonl")
 			}
 			before := h.files()
 			for _, command := range []string{
@@ -300,10 +300,10 @@ func TestMistakesInTheConfiguration(t *testing.T) {
 	for _, command := range []string{"serve --addr y", "verify", "events stats", "migrate up", "config print", "constraints list"} {
 		all := []string{
 			`c.yaml:1: http.addr: "x" is not host:port`,
-			`c.yaml:1: http.port: there is no such key; http has http.addr`,
+			`c.yaml:1: http.port: there is no such key; did you mean http.addr\?`,
 			`c.yaml:3: consistency.modes.book-number: "sometimes" is not a mode; book-number can have`,
 			`c.yaml:3: consistency.modes.bok-number: there is no such constraint; did you mean book-number\?`,
-			`c.yaml:4: projector: there is no such key; did you mean`,
+			"c.yaml:4: projector: there is no such key; `accession config print` lists all there are",
 			`ACCESSION_HTTP_ADR: there is no such variable; did you mean ACCESSION_HTTP_ADDR\?`,
 			`ACCESSION_CONSISTENCY_MODES_ISBN: consistency.modes.isbn: isbn cannot be kept in the mode eventual; it can have`,
 			`ACCESSION_LOG_LEVEL: log.level: "loud" is not one of debug, info, warn or error`,
