@@ -103,8 +103,8 @@ func TestEveryErrorIsAProblemDocument(t *testing.T) {
 		{name: "an unknown field within", request: create, body: `{"name":"x","base":{"name":"y","z":1}}`, status: 422, code: "invalid", location: "body.base.z"},
 		{name: "a field in other case is another field", request: create, body: `{"name":"x","Name":"y"}`, status: 422, code: "invalid", location: "body.Name"},
 		{name: "a number over the bounds", request: create, body: `{"name":"x","year":100000000000000000000}`, status: 422, code: "invalid", location: "body.year"},
-		{name: "a body that is no object", request: create, body: `[]`, status: 422, code: "invalid", location: "body.year"},
-		{name: "a body that is null", request: create, body: `null`, status: 422, code: "invalid", location: "body.year"},
+		{name: "a body that is no object", request: create, body: `[]`, status: 422, code: "invalid", location: "body"},
+		{name: "a body that is null", request: create, body: `null`, status: 422, code: "invalid", location: "body"},
 
 		{name: "no body", request: create, status: 400, code: "malformed"},
 		{name: "an empty body", request: create, body: "  \n", status: 400, code: "malformed"},
