@@ -49,9 +49,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 	}
 	first := w.decide(NewState())
 	a.plan, a.executed = newPlan(a.Set, first, settings), true
-	a.plan.load.Guards = append(a.plan.load.Guards, a.extra.Guards...)
-	a.plan.load.Held = append(a.plan.load.Held, a.extra.Held...)
-	a.plan.load.tidy()
+	a.plan.load = a.plan.load.And(a.extra)
 
 	seen := NewState()
 	if len(a.plan.compare) > 0 {
@@ -128,10 +126,9 @@ func (a *attempt) decide(ctx context.Context, tx eventlog.Tx, w *work, seen *Sta
 	}
 	v := w.decide(state)
 	for !v.missing.None() {
-		if n := len(v.missing.Guards) + len(v.missing.Held); n > 0 {
+		if locked := v.missing.Locked(); !locked.None() {
 			// A stamp led to a scope that could not be known before: locking it now would break the order of locks.
-			a.extra.Guards = append(a.extra.Guards, v.missing.Guards...)
-			a.extra.Held = append(a.extra.Held, v.missing.Held...)
+			a.extra = a.extra.And(locked)
 			return Delta{}, &again{cause: errors.New("a scope turned up that was not planned for")}
 		}
 		if err := a.Register.Load(ctx, tx, v.missing, state); err != nil {

@@ -8,6 +8,8 @@ import (
 
 	"accession/platform/event"
 	"accession/platform/eventlog"
+
+	"github.com/google/uuid"
 )
 
 // Finding is one thing that is not as the log says.
@@ -31,7 +33,7 @@ func (f Finding) String() string {
 //
 // Playing never refuses: facts are facts. The first holder of a key in the order of the log holds it; further ones are findings.
 func Audit(ctx context.Context, set *Set, log eventlog.Reader, register Register) ([]Finding, error) {
-	p := player{set: set, rows: map[Key]played{}, guards: map[Key]played{}}
+	p := newPlayer(set)
 	head, err := log.Head(ctx)
 	if err != nil {
 		return nil, err
@@ -81,8 +83,13 @@ func Audit(ctx context.Context, set *Set, log eventlog.Reader, register Register
 type player struct {
 	set      *Set
 	rows     map[Key]played
+	owners   map[Key]map[Key]bool // constraint and owner (in Key) → the keys it holds
+	scopes   map[Key]map[Key]bool // constraint and scope → the keys held there
 	guards   map[Key]played
 	findings []Finding
+
+	unit uuid.UUID      // the unit being played
+	gone map[Key]played // what it has let go of: its own events may still refer to it
 }
 
 type played struct {
@@ -91,49 +98,87 @@ type played struct {
 	at   event.Position
 }
 
+func newPlayer(set *Set) *player {
+	return &player{
+		set: set, rows: map[Key]played{}, owners: map[Key]map[Key]bool{}, scopes: map[Key]map[Key]bool{},
+		guards: map[Key]played{}, gone: map[Key]played{},
+	}
+}
+
 func (p *player) play(env event.Envelope) {
+	if _, unknown := env.Event.(*event.Unknown); unknown {
+		return // a newer schema than ours
+	}
+	if env.Unit != p.unit {
+		p.unit = env.Unit
+		clear(p.gone)
+	}
 	for _, b := range p.set.byEvent[env.Type] {
-		if _, unknown := env.Event.(*event.Unknown); unknown {
-			return // a newer schema than ours
-		}
 		switch b.phase {
 		case needs:
-			n := b.need(env.Event)
-			if n.Key == "" {
-				continue
-			}
-			k := Key{b.c.name, n.In, n.Key}
-			held, ok := p.rows[k]
-			if !ok {
-				p.find("rule", k, "held", "nothing", env.Position)
-				continue
-			}
-			if n.Stamp != nil {
-				was := fmt.Sprint(env.Event.Tags())
-				if n.Stamp(held.row.Ancestors); fmt.Sprint(env.Event.Tags()) != was {
-					p.find("rule", k, fmt.Sprint(env.Event.Tags()), was, env.Position)
+			p.need(b, env)
+		case vacancies:
+			n := b.vacate(env.Event)
+			for k := range p.scopes[Key{Constraint: n.Numbered, Scope: n.In}] {
+				thing := p.rows[k].row.Owner
+				if live, ok := p.rows[Key{n.Live, thing, Here}]; ok && slices.Contains(live.row.Ancestors, n.In) {
+					p.find("rule", Key{b.c.name, n.In, string(thing)}, "nothing live", string(thing), env.Position)
 				}
 			}
 		case numbers:
-			slot := b.slot(env.Event)
-			if *slot.N == 0 {
-				continue // not yet assigned
-			}
-			g := Key{Constraint: b.c.name, Scope: slot.In}
-			k := Key{b.c.name, slot.In, strconv.Itoa(*slot.N)}
-			last := p.guards[g].last
-			if *slot.N > last+1 {
-				p.find("rule", k, strconv.Itoa(last+1), strconv.Itoa(*slot.N), env.Position)
-			}
-			p.guards[g] = played{last: max(last, *slot.N), at: env.Position}
-			p.hold(env, Row{Key: k, Owner: slot.Of, Cause: env.ID})
+			p.number(b, env)
 		case holds:
 			h := b.hold(env.Event)
+			p.free(b.c.name, h.Of)
 			if h.Key != "" {
 				p.hold(env, Row{Key: Key{b.c.name, h.In, h.Key}, Owner: h.Of, Cause: env.ID, Ancestors: h.Ancestors})
 			}
+		case frees:
+			p.free(b.c.name, b.free(env.Event))
+		case keeps:
+			n := b.keep(env.Event)
+			if _, live := p.rows[n.While]; live && len(p.scopes[Key{Constraint: n.Of, Scope: n.In}]) == 0 {
+				p.find("rule", Key{Constraint: b.c.name, Scope: n.In}, "one left", "none", env.Position)
+			}
 		}
 	}
+}
+
+func (p *player) need(b binding, env event.Envelope) {
+	n := b.need(env.Event)
+	if n.Key == "" {
+		return
+	}
+	k := Key{b.c.name, n.In, n.Key}
+	held, ok := p.rows[k]
+	if !ok {
+		held, ok = p.gone[k]
+	}
+	if !ok {
+		p.find("rule", k, "held", "nothing", env.Position)
+		return
+	}
+	if n.Stamp != nil {
+		was := fmt.Sprint(env.Event.Tags())
+		if n.Stamp(held.row.Ancestors); fmt.Sprint(env.Event.Tags()) != was {
+			p.find("rule", k, fmt.Sprint(env.Event.Tags()), was, env.Position)
+		}
+	}
+}
+
+func (p *player) number(b binding, env event.Envelope) {
+	slot := b.slot(env.Event)
+	if *slot.N == 0 {
+		return // not yet assigned
+	}
+	g := Key{Constraint: b.c.name, Scope: slot.In}
+	k := Key{b.c.name, slot.In, strconv.Itoa(*slot.N)}
+	last := p.guards[g].last
+	if *slot.N > last+1 {
+		p.find("rule", k, strconv.Itoa(last+1), strconv.Itoa(*slot.N), env.Position)
+	}
+	p.guards[g] = played{last: max(last, *slot.N), at: env.Position}
+	p.hold(env, Row{Key: k, Owner: slot.Of, Cause: env.ID})
 }
 
 func (p *player) hold(env event.Envelope, row Row) {
@@ -142,6 +187,25 @@ func (p *player) hold(env event.Envelope, row Row) {
 		return
 	}
 	p.rows[row.Key] = played{row: row, at: env.Position}
+	note(p.owners, Key{Constraint: row.Constraint, Key: string(row.Owner)}, row.Key)
+	note(p.scopes, Key{Constraint: row.Constraint, Scope: row.Scope}, row.Key)
+}
+
+func note(index map[Key]map[Key]bool, at, k Key) {
+	if index[at] == nil {
+		index[at] = map[Key]bool{}
+	}
+	index[at][k] = true
+}
+
+func (p *player) free(constraint string, owner event.Tag) {
+	at := Key{Constraint: constraint, Key: string(owner)}
+	for k := range p.owners[at] {
+		p.gone[k] = p.rows[k]
+		delete(p.rows, k)
+		delete(p.scopes[Key{Constraint: k.Constraint, Scope: k.Scope}], k)
+	}
+	delete(p.owners, at)
 }
 
 func (p *player) find(kind string, k Key, expected, found string, at event.Position) {

@@ -34,8 +34,9 @@ type Unique struct {
 	Parts Parts          // which events hold a value; see Holds
 }
 
-// Reference keeps what an event refers to there: a parent, a base. What is there is said by [Holds], what must be there by
-// [Needs]; the owner's ancestors are handed to whoever needs it, as of that moment, under its lock.
+// Reference keeps what an event refers to there: a parent, a base, the last of something. What is there is said by [Holds] and
+// [Frees], what must be there by [Needs] and [Keeps]; the owner's ancestors are handed to whoever needs it, as of that moment,
+// under its lock.
 type Reference struct {
 	Name    string
 	Rule    string
@@ -63,10 +64,11 @@ type Slot struct {
 	N  *int      // the event's own field: 0 is stamped, anything else is claimed as it is
 }
 
-// Hold says that from this event on the key is held, within the scope, by the owner.
+// Hold says that from this event on the key is held, within the scope, by the owner, and no other key any more: what an owner
+// held before under the same constraint is free.
 type Hold struct {
 	In        event.Tag   // the scope
-	Key       string      // the value, normalised; an empty key holds nothing
+	Key       string      // the value, normalised; with an empty key the owner holds nothing
 	Of        event.Tag   // the owner
 	Ancestors []event.Tag // what the owner belongs to, nearest first; handed to whoever needs the key
 }
@@ -78,19 +80,38 @@ type Need struct {
 	Stamp func(ancestors []event.Tag) // writes the owner's ancestors into the event; nil when the event wants none
 }
 
+// Keep says that this event may only be stored if something is left: if, after it, some key of another reference is held
+// within the scope, or the thing itself is gone.
+type Keep struct {
+	Of    string    // the name of the reference whose keys count
+	In    event.Tag // the scope in which one must be left
+	While Key       // the rule holds while this is held
+}
+
+// Vacancy says that this event may only be stored while nothing that has a number in the scope is live there.
+type Vacancy struct {
+	In       event.Tag // the scope of the sequence: a category
+	Numbered string    // the name of the sequence
+	Live     string    // the name of the reference that says which of the numbered things are there, and in which scope
+	Broken   *problem.Error
+}
+
 // Here is the key of a thing whose scope is itself: a parent is there, or it is not.
 const Here = "here"
 
 // Parts say which events a constraint listens to and what it reads in each.
 type Parts []Part
 
-// Part is one event's part in a constraint. Make it with [Numbered], [Holds] or [Needs].
+// Part is one event's part in a constraint. Make it with [Numbered], [Holds], [Frees], [Needs], [Keeps] or [Vacates].
 type Part struct {
-	event string
-	phase phase
-	slot  func(event.Event) Slot
-	hold  func(event.Event) Hold
-	need  func(event.Event) Need
+	event  string
+	phase  phase
+	slot   func(event.Event) Slot
+	hold   func(event.Event) Hold
+	free   func(event.Event) event.Tag
+	need   func(event.Event) Need
+	keep   func(event.Event) Keep
+	vacate func(event.Event) Vacancy
 }
 
 // phase is the order in which the parts of one event are played: what it needs first, because the ancestors that are stamped
@@ -99,8 +120,11 @@ type phase int
 
 const (
 	needs phase = iota
+	vacancies
 	numbers
 	holds
+	frees
+	keeps // last: it counts what is left
 )
 
 // Numbered says that the event E claims a number.
@@ -116,6 +140,21 @@ func Holds[E event.Event](f func(E) Hold) Part {
 // Needs says that the event E needs a key to be held.
 func Needs[E event.Event](f func(E) Need) Part {
 	return Part{event: nameOf[E](), phase: needs, need: func(e event.Event) Need { return f(e.(E)) }}
+}
+
+// Frees says that the event E makes an owner let go of all it holds.
+func Frees[E event.Event](f func(E) event.Tag) Part {
+	return Part{event: nameOf[E](), phase: frees, free: func(e event.Event) event.Tag { return f(e.(E)) }}
+}
+
+// Keeps says that the event E must leave something.
+func Keeps[E event.Event](f func(E) Keep) Part {
+	return Part{event: nameOf[E](), phase: keeps, keep: func(e event.Event) Keep { return f(e.(E)) }}
+}
+
+// Vacates says that the event E needs a scope to be empty.
+func Vacates[E event.Event](f func(E) Vacancy) Part {
+	return Part{event: nameOf[E](), phase: vacancies, vacate: func(e event.Event) Vacancy { return f(e.(E)) }}
 }
 
 func nameOf[E event.Event]() string {

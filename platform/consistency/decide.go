@@ -60,7 +60,7 @@ type verdict struct {
 // depends on an ancestor not known yet is asked for the next time.
 func (w *work) decide(s *State) verdict {
 	var v verdict
-	guards, rows := map[Key]int{}, map[Key]*Row{} // what the unit itself has changed so far
+	guards, rows := map[Key]int{}, map[Key]*Row{} // what the unit itself has changed so far; nil: let go of
 	for n, was := range w.preset {
 		*n = was
 	}
@@ -77,6 +77,23 @@ func (w *work) decide(s *State) verdict {
 		}
 		*ask = append(*ask, k)
 		return nil, false
+	}
+	// owns lists the rows that the owner holds under the constraint by now.
+	owns := func(constraint string, owner event.Tag) (keys []Key, known bool) {
+		if !w.fresh[owner] && !s.owned[Key{Constraint: constraint, Key: string(owner)}] {
+			v.missing.Owned = append(v.missing.Owned, Key{Constraint: constraint, Key: string(owner)})
+			return nil, false
+		}
+		return matching(s.rows, rows, func(k Key, r *Row) bool { return k.Constraint == constraint && r.Owner == owner }), true
+	}
+	// within lists the rows of a scope by now.
+	within := func(constraint string, scope event.Tag, ask *[]Key) (keys []Key, known bool) {
+		at := Key{Constraint: constraint, Scope: scope}
+		if !w.fresh[scope] && !s.scopes[at] {
+			*ask = append(*ask, at)
+			return nil, false
+		}
+		return matching(s.rows, rows, func(k Key, _ *Row) bool { return k.Constraint == constraint && k.Scope == scope }), true
 	}
 	refuse := func(c *spec, k Key) {
 		// The first broken rule is the answer, but what is not there at all is said before what is wrong in it.
@@ -109,12 +126,33 @@ func (w *work) decide(s *State) verdict {
 					continue
 				}
 				held, known := row(k, w.fresh[n.In], &v.missing.Held)
+				if known && held == nil {
+					// What the unit itself lets go of, its own events may still refer to: a book that is withdrawn takes its
+					// editions with it.
+					held = s.rows[k]
+				}
 				switch {
 				case !known:
 				case held == nil:
 					refuse(b.c, k)
 				case n.Stamp != nil:
 					n.Stamp(held.Ancestors)
+				}
+
+			case vacancies:
+				n := b.vacate(rec.event)
+				at := Key{Constraint: b.c.name, Scope: n.In}
+				v.concern = append(v.concern, at)
+				numbered, known := within(n.Numbered, n.In, &v.missing.Listed)
+				if !known {
+					continue
+				}
+				for _, k := range numbered {
+					thing := now(s.rows, rows, k).Owner
+					live, known := row(Key{n.Live, thing, Here}, false, &v.missing.Taken)
+					if known && live != nil && slices.Contains(live.Ancestors, n.In) && v.broken == nil {
+						v.broken, v.by, v.at = n.Broken, b.c, at
+					}
 				}
 
 			case numbers:
@@ -147,6 +185,14 @@ func (w *work) decide(s *State) verdict {
 
 			case holds:
 				h := b.hold(rec.event)
+				before, known := owns(b.c.name, h.Of)
+				if !known {
+					v.concern = append(v.concern, Key{b.c.name, h.In, h.Key})
+					continue
+				}
+				for _, k := range before {
+					rows[k] = nil
+				}
 				if h.Key == "" {
 					continue
 				}
@@ -155,13 +201,32 @@ func (w *work) decide(s *State) verdict {
 					continue
 				}
 				held, known := row(k, w.fresh[h.In], &v.missing.Taken)
-				if known && held != nil {
-					if held.Owner != h.Of {
-						refuse(b.c, k)
-					}
-					continue // its owner holds it already
+				if known && held != nil && held.Owner != h.Of {
+					refuse(b.c, k)
+					continue
 				}
 				rows[k] = &Row{Key: k, Owner: h.Of, Cause: rec.id, Ancestors: h.Ancestors}
+
+			case frees:
+				owner := b.free(rec.event)
+				v.concern = append(v.concern, Key{Constraint: b.c.name, Scope: owner})
+				held, _ := owns(b.c.name, owner)
+				for _, k := range held {
+					rows[k] = nil
+				}
+
+			case keeps:
+				n := b.keep(rec.event)
+				at := Key{Constraint: b.c.name, Scope: n.In}
+				v.concern = append(v.concern, at)
+				live, known := row(n.While, w.fresh[n.While.Scope], &v.missing.Held)
+				if known && live == nil {
+					continue
+				}
+				left, known := within(n.Of, n.In, &v.missing.Scopes)
+				if known && len(left) == 0 {
+					refuse(b.c, at)
+				}
 			}
 		}
 	}
@@ -176,8 +241,38 @@ func (w *work) decide(s *State) verdict {
 	}
 	slices.SortFunc(v.delta.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
 	for _, k := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
-		v.delta.Rows = append(v.delta.Rows, *rows[k])
+		if s.rows[k] != nil {
+			v.delta.Freed = append(v.delta.Freed, k)
+		}
+		if rows[k] != nil {
+			v.delta.Rows = append(v.delta.Rows, *rows[k])
+		}
 	}
 	v.missing.tidy()
 	return v
+}
+
+// now is the row of k once changes are made.
+func now(known, changes map[Key]*Row, k Key) *Row {
+	if r, changed := changes[k]; changed {
+		return r
+	}
+	return known[k]
+}
+
+// matching lists the keys of the rows that match, as they are once changes are made; sorted.
+func matching(known, changes map[Key]*Row, match func(Key, *Row) bool) []Key {
+	var keys []Key
+	for k, r := range known {
+		if _, changed := changes[k]; !changed && r != nil && match(k, r) {
+			keys = append(keys, k)
+		}
+	}
+	for k, r := range changes {
+		if r != nil && match(k, r) {
+			keys = append(keys, k)
+		}
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
 }

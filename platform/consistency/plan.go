@@ -11,7 +11,7 @@ type plan struct {
 // newPlan is pure: from what a unit asks of the register, and the modes of this moment, to what will be done. first is the
 // verdict on a state in which nothing is known, so what it is missing is everything that can be known to be needed.
 func newPlan(set *Set, first verdict, settings Settings) plan {
-	p := plan{modes: map[string]Mode{}, load: Questions{Guards: first.missing.Guards, Held: first.missing.Held}}
+	p := plan{modes: map[string]Mode{}, load: first.missing.Locked()}
 	for _, k := range first.concern {
 		p.modes[k.Constraint] = settings.mode(set.byName[k.Constraint])
 	}

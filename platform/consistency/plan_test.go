@@ -57,28 +57,28 @@ func TestPlan(t *testing.T) {
 		want   plan
 	}{
 		{
-			"the default locks", []*put{{Shelf: "shelf:a"}}, nil,
+			"the default locks", []*put{{Item: "item:1", Shelf: "shelf:a"}}, nil,
 			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
 		},
 		{
-			"scopes are sorted, and named once", []*put{{Shelf: "shelf:b"}, {Shelf: "shelf:a"}, {Shelf: "shelf:b"}}, nil,
+			"scopes are sorted, and named once", []*put{{Item: "item:1", Shelf: "shelf:b"}, {Item: "item:1", Shelf: "shelf:a"}, {Item: "item:1", Shelf: "shelf:b"}}, nil,
 			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, load: Questions{
 				Guards: []Key{guard("shelf:a"), guard("shelf:b")}, Held: []Key{here("shelf:a"), here("shelf:b")},
 			}},
 		},
 		{
-			"reject and retry compare as well", []*put{{Shelf: "shelf:a"}}, map[string]Mode{"number": Retry},
+			"reject and retry compare as well", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Retry},
 			plan{
 				modes: map[string]Mode{"number": Retry, "shelf": Lock}, compare: []Key{guard("shelf:a")},
 				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
 			},
 		},
 		{
-			"a scope that hangs on an ancestor is concerned, though not known yet", []*put{{Shelf: "shelf:a", Label: "x"}}, map[string]Mode{"label": Reject},
+			"a scope that hangs on an ancestor is concerned, though not known yet", []*put{{Item: "item:1", Shelf: "shelf:a", Label: "x"}}, map[string]Mode{"label": Reject},
 			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock, "label": Reject}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
 		},
 		{
-			"a mode that a constraint cannot have is passed by", []*put{{Shelf: "shelf:a"}}, map[string]Mode{"shelf": Reject},
+			"a mode that a constraint cannot have is passed by", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"shelf": Reject},
 			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
 		},
 	} {
@@ -86,7 +86,7 @@ func TestPlan(t *testing.T) {
 			t.Parallel()
 			w := newWork(set)
 			for _, e := range c.events {
-				w.add(uuid.New(), "item:1", 2, e)
+				w.add(uuid.New(), "item:1", 1, e)
 			}
 			got := newPlan(set, w.decide(NewState()), Settings{Modes: c.modes})
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(plan{})); diff != "" {

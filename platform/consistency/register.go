@@ -59,15 +59,43 @@ type Row struct {
 // Questions are what a decision needs to know. Each list is sorted, without repetitions.
 type Questions struct {
 	Guards []Key // the last numbers of these scopes; nobody else may give one until the transaction is over
+	Owned  []Key // which keys this owner (in Key) holds; nobody else may so much as rely on them until the transaction is over
+	Scopes []Key // which keys are held in these scopes; nobody else may rely on them or let go of them either
 	Held   []Key // whether these are held, and by whom; nobody may let go of them until the transaction is over
 	Taken  []Key // whether these are held; what becomes of them until they are written is settled by the index
+	Listed []Key // which keys are held in these scopes; who may change that is settled by another lock
+}
+
+// Locked is the part of the questions that takes locks. They are asked at once, at the beginning, so that locks are taken in one
+// order; what remains can be asked at any time.
+func (q Questions) Locked() Questions {
+	q.Taken, q.Listed = nil, nil
+	return q
 }
 
 // None reports whether nothing is asked.
-func (q Questions) None() bool { return len(q.Guards)+len(q.Held)+len(q.Taken) == 0 }
+func (q Questions) None() bool { return len(slices.Concat(q.lists()...)) == 0 }
+
+// And is the questions of both.
+func (q Questions) And(other Questions) Questions {
+	theirs := (&other).pointers()
+	for i, l := range (&q).pointers() {
+		*l = slices.Concat(*l, *theirs[i])
+	}
+	q.tidy()
+	return q
+}
+
+func (q *Questions) pointers() []*[]Key {
+	return []*[]Key{&q.Guards, &q.Owned, &q.Scopes, &q.Held, &q.Taken, &q.Listed}
+}
+
+func (q Questions) lists() [][]Key {
+	return [][]Key{q.Guards, q.Owned, q.Scopes, q.Held, q.Taken, q.Listed}
+}
 
 func (q *Questions) tidy() {
-	for _, l := range []*[]Key{&q.Guards, &q.Held, &q.Taken} {
+	for _, l := range q.pointers() {
 		slices.SortFunc(*l, compareKeys)
 		*l = slices.Compact(*l)
 	}
@@ -77,10 +105,20 @@ func (q *Questions) tidy() {
 type State struct {
 	guards map[Key]int
 	rows   map[Key]*Row // nil: known not to be held
+	owned  map[Key]bool // constraint and owner (in Key) whose rows are all known
+	scopes map[Key]bool // constraint and scope whose rows are all known
 }
 
 // NewState knows nothing.
-func NewState() *State { return &State{guards: map[Key]int{}, rows: map[Key]*Row{}} }
+func NewState() *State {
+	return &State{guards: map[Key]int{}, rows: map[Key]*Row{}, owned: map[Key]bool{}, scopes: map[Key]bool{}}
+}
+
+// SetOwned notes that all rows of the owner (in Key) are known.
+func (s *State) SetOwned(k Key) { s.owned[k] = true }
+
+// SetScope notes that all rows of the scope are known.
+func (s *State) SetScope(k Key) { s.scopes[k] = true }
 
 // SetGuard notes the last number given; 0 when there is none.
 func (s *State) SetGuard(k Key, last int) { s.guards[k] = last }
@@ -91,6 +129,7 @@ func (s *State) SetRow(k Key, r *Row) { s.rows[k] = r }
 // Delta is what a decision changes.
 type Delta struct {
 	Guards []Guard // their new last numbers, sorted
+	Freed  []Key   // rows that go, sorted; they go before new ones come
 	Rows   []Row   // new ones, sorted
 }
 

@@ -45,6 +45,19 @@ func (r *Register) Load(_ context.Context, _ eventlog.Tx, q consistency.Question
 				s.SetRow(k, nil)
 			}
 		}
+		for _, k := range q.Owned {
+			s.SetOwned(k)
+		}
+		for _, k := range slices.Concat(q.Scopes, q.Listed) {
+			s.SetScope(k)
+		}
+		for k, row := range r.rows {
+			owned := slices.Contains(q.Owned, consistency.Key{Constraint: k.Constraint, Key: string(row.Owner)})
+			scope := consistency.Key{Constraint: k.Constraint, Scope: k.Scope}
+			if owned || slices.Contains(q.Scopes, scope) || slices.Contains(q.Listed, scope) {
+				s.SetRow(k, &row)
+			}
+		}
 	})
 	return nil
 }
@@ -55,7 +68,7 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 	r.log.View(func() {
 		for _, row := range d.Rows {
 			_, held := r.rows[row.Key]
-			if held || r.causes[cause{row.Constraint, row.Cause}] {
+			if held && !slices.Contains(d.Freed, row.Key) || r.causes[cause{row.Constraint, row.Cause}] {
 				lost = &consistency.Lost{Key: row.Key}
 				return
 			}
@@ -67,6 +80,10 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 	tx.(*logmemory.Tx).Stage(func() {
 		for _, g := range d.Guards {
 			r.guards[g.Key] = g.Last
+		}
+		for _, k := range d.Freed {
+			delete(r.causes, cause{k.Constraint, r.rows[k].Cause})
+			delete(r.rows, k)
 		}
 		for _, row := range d.Rows {
 			r.rows[row.Key] = row

@@ -4,6 +4,7 @@ package sqldb
 
 import (
 	"context"
+	"errors"
 	"iter"
 	"strings"
 
@@ -38,10 +39,16 @@ func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Quest
 	if err := r.loadGuards(ctx, db, q.Guards, s, locking); err != nil {
 		return logdb.Fault("load guards", err)
 	}
+	if err := loadOwned(ctx, db, q.Owned, q.Scopes, s, locking); err != nil {
+		return logdb.Fault("load owned rows", err)
+	}
 	if err := loadRows(ctx, db, q.Held, s, locking); err != nil {
 		return logdb.Fault("load held rows", err)
 	}
-	return logdb.Fault("load rows", loadRows(ctx, db, q.Taken, s, false))
+	if err := loadRows(ctx, db, q.Taken, s, false); err != nil {
+		return logdb.Fault("load rows", err)
+	}
+	return logdb.Fault("list rows", loadOwned(ctx, db, nil, q.Listed, s, false))
 }
 
 func (r *Register) loadGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, locking bool) error {
@@ -137,6 +144,38 @@ func loadRows(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consis
 	return rs.Err()
 }
 
+// loadOwned reads all rows of owners (in Key) and of scopes, in one pass, and locks them against everybody else.
+func loadOwned(ctx context.Context, db bun.IDB, owners, scopes []consistency.Key, s *consistency.State, locking bool) error {
+	if len(owners)+len(scopes) == 0 {
+		return nil
+	}
+	q := db.NewSelect().TableExpr("register_rows").ColumnExpr(rowColumns).OrderExpr(`"constraint", scope, key`)
+	for _, k := range owners {
+		s.SetOwned(k)
+		q = q.WhereOr(`owner = ? AND "constraint" = ?`, k.Key, k.Constraint)
+	}
+	for _, k := range scopes {
+		s.SetScope(k)
+		q = q.WhereOr(`"constraint" = ? AND scope = ?`, k.Constraint, string(k.Scope))
+	}
+	if locking {
+		q = q.For("UPDATE")
+	}
+	rs, err := q.Rows(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rs.Close() }()
+	for rs.Next() {
+		row, err := scanRow(rs)
+		if err != nil {
+			return err
+		}
+		s.SetRow(row.Key, &row)
+	}
+	return rs.Err()
+}
+
 func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {
 	var row consistency.Row
 	var ancestors string
@@ -147,24 +186,38 @@ func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {
 	return row, err
 }
 
-// Save implements consistency.Register with one statement for guards and one for rows; on PostgreSQL they travel together.
+// Save implements consistency.Register with one statement for what goes, one for guards and one for rows; on PostgreSQL they
+// travel together.
 func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta) error {
 	t := tx.(*logdb.Tx)
 	var statements []string
 	var args []any
+	then := func(statement string, a []any) error {
+		if len(statements) > 0 && t.Dialect() != database.Postgres {
+			if _, err := t.DB().ExecContext(ctx, statements[0], args...); err != nil {
+				return err
+			}
+			statements, args = nil, nil
+		}
+		statements, args = append(statements, statement), append(args, a...)
+		return nil
+	}
+	var err error
+	if len(d.Freed) > 0 {
+		keys := make([][]any, len(d.Freed))
+		for i, k := range d.Freed {
+			keys[i] = []any{k.Constraint, string(k.Scope), k.Key}
+		}
+		in, a := values(`DELETE FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `, keys)
+		err = then(in+")", a)
+	}
 	if len(d.Guards) > 0 {
 		rows := make([][]any, len(d.Guards))
 		for i, g := range d.Guards {
 			rows[i] = []any{g.Constraint, string(g.Scope), g.Last}
 		}
 		insert, a := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
-		statements, args = append(statements, insert+` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`), a
-	}
-	if len(d.Rows) > 0 && len(statements) > 0 && t.Dialect() != database.Postgres {
-		if _, err := t.DB().ExecContext(ctx, statements[0], args...); err != nil {
-			return logdb.Fault("save guards", err)
-		}
-		statements, args = nil, nil
+		err = errors.Join(err, then(insert+` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`, a))
 	}
 	if len(d.Rows) > 0 {
 		rows := make([][]any, len(d.Rows))
@@ -172,8 +225,10 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 			rows[i] = []any{row.Constraint, string(row.Scope), row.Key.Key, string(row.Owner), row.Cause.String(), ancestors(row.Ancestors)}
 		}
 		insert, a := values(`INSERT INTO register_rows (`+rowColumns+`) VALUES `, rows)
-		statements = append(statements, insert+` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`)
-		args = append(args, a...)
+		err = errors.Join(err, then(insert+` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`, a))
+	}
+	if err != nil {
+		return logdb.Fault("save register", err)
 	}
 	if len(statements) == 0 {
 		return nil
