@@ -20,5 +20,8 @@ var BookNumber = consistency.Sequence{
 		consistency.Numbered(func(e *catalogueevents.BookAdded) consistency.Slot {
 			return consistency.Slot{In: e.Category.Tag(), Of: e.Book.Tag(), N: &e.Number}
 		}),
+		consistency.Numbered(func(e *catalogueevents.BookMoved) consistency.Slot {
+			return consistency.Slot{In: e.Category.Tag(), Of: e.Book.Tag(), N: &e.Number}
+		}),
 	},
 }

@@ -2,19 +2,25 @@ package catalogue
 
 import (
 	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/editions"
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
 	"accession/platform/event"
 	"accession/platform/problem"
 )
 
-// ErrCategoryNotFound: there is no category with the id.
-var ErrCategoryNotFound = problem.New(problem.NotFound, "category-not-found", "There is no category with this id.")
+// ErrCategoryNotEmpty: a category in which books are cannot be withdrawn.
+var ErrCategoryNotEmpty = problem.New(problem.Conflict, "category-not-empty",
+	"There are books in this category. Move or withdraw them first.")
 
-// CategoryExists keeps the category that a book is added to there, and tells the book which library that is in.
+// ErrCategoryNotFound: there is no category with the id, or it is withdrawn.
+var ErrCategoryNotFound = problem.New(problem.NotFound, "category-not-found", "There is no category with this id, or it was withdrawn.")
+
+// CategoryExists keeps the category that a book is added or moved to there, and tells the book which library that is in. A
+// category is there until it is withdrawn, which it can only be when no live book is in it.
 var CategoryExists = consistency.Reference{
 	Name:    "category-exists",
-	Rule:    "The category that a book is added to exists.",
+	Rule:    "The category that a book is added or moved to exists; one with live books is not withdrawn.",
 	Scope:   "category",
 	Missing: ErrCategoryNotFound,
 	Parts: consistency.Parts{
@@ -27,5 +33,12 @@ var CategoryExists = consistency.Reference{
 		consistency.Needs(func(e *catalogueevents.BookAdded) consistency.Need {
 			return consistency.Need{In: e.Category.Tag(), Key: consistency.Here, Stamp: e.Library.TakeFrom}
 		}),
+		consistency.Needs(func(e *catalogueevents.BookMoved) consistency.Need {
+			return consistency.Need{In: e.Category.Tag(), Key: consistency.Here, Stamp: e.Library.TakeFrom}
+		}),
+		consistency.Vacates(func(e *libraryevents.CategoryWithdrawn) consistency.Vacancy {
+			return consistency.Vacancy{In: e.Category.Tag(), Numbered: BookNumber.Name, Live: editions.BookExists.Name, Broken: ErrCategoryNotEmpty}
+		}),
+		consistency.Frees(func(e *libraryevents.CategoryWithdrawn) event.Tag { return e.Category.Tag() }),
 	},
 }

@@ -11,7 +11,7 @@ import (
 // Module is the catalogue context as the application sees it.
 var Module = module.Module{
 	Name:        "catalogue",
-	Events:      []event.Event{&catalogueevents.BookAdded{}},
+	Events:      []event.Event{&catalogueevents.BookAdded{}, &catalogueevents.BookCorrected{}, &catalogueevents.BookMoved{}, &catalogueevents.BookWithdrawn{}},
 	Constraints: []consistency.Constraint{BookNumber, CategoryExists},
 	Projectors:  []projection.Projector{Books},
 	Routes:      routes,

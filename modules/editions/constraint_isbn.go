@@ -3,6 +3,7 @@ package editions
 import (
 	"accession/modules/editions/editionsevents"
 	"accession/platform/consistency"
+	"accession/platform/event"
 	"accession/platform/problem"
 )
 
@@ -20,5 +21,9 @@ var ISBN = consistency.Unique{
 		consistency.Holds(func(e *editionsevents.EditionAdded) consistency.Hold {
 			return consistency.Hold{In: e.Library.Tag(), Key: e.ISBN, Of: e.Edition.Tag()}
 		}),
+		consistency.Holds(func(e *editionsevents.EditionCorrected) consistency.Hold {
+			return consistency.Hold{In: e.Library.Tag(), Key: e.ISBN, Of: e.Edition.Tag()}
+		}),
+		consistency.Frees(func(e *editionsevents.EditionWithdrawn) event.Tag { return e.Edition.Tag() }),
 	},
 }

@@ -11,8 +11,8 @@ import (
 // Module is the editions context as the application sees it.
 var Module = module.Module{
 	Name:        "editions",
-	Events:      []event.Event{&editionsevents.EditionAdded{}},
-	Constraints: []consistency.Constraint{EditionNumber, BaseEdition, ISBN, BookExists},
+	Events:      []event.Event{&editionsevents.EditionAdded{}, &editionsevents.EditionCorrected{}, &editionsevents.EditionWithdrawn{}},
+	Constraints: []consistency.Constraint{EditionNumber, BaseEdition, LastEdition, ISBN, BookExists},
 	Projectors:  []projection.Projector{Editions},
 	Routes:      routes,
 }

@@ -3,6 +3,7 @@ package library
 import (
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
+	"accession/platform/event"
 	"accession/platform/problem"
 	"accession/platform/text"
 )
@@ -21,5 +22,9 @@ var CategoryName = consistency.Unique{
 		consistency.Holds(func(e *libraryevents.CategoryCreated) consistency.Hold {
 			return consistency.Hold{In: e.Library.Tag(), Key: text.Fold(e.Name), Of: e.Category.Tag()}
 		}),
+		consistency.Holds(func(e *libraryevents.CategoryRenamed) consistency.Hold {
+			return consistency.Hold{In: e.Library.Tag(), Key: text.Fold(e.Name), Of: e.Category.Tag()}
+		}),
+		consistency.Frees(func(e *libraryevents.CategoryWithdrawn) event.Tag { return e.Category.Tag() }),
 	},
 }

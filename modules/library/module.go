@@ -10,8 +10,11 @@ import (
 
 // Module is the library context as the application sees it.
 var Module = module.Module{
-	Name:        "library",
-	Events:      []event.Event{&libraryevents.LibraryOpened{}, &libraryevents.CategoryCreated{}},
+	Name: "library",
+	Events: []event.Event{
+		&libraryevents.LibraryOpened{}, &libraryevents.LibraryRenamed{},
+		&libraryevents.CategoryCreated{}, &libraryevents.CategoryRenamed{}, &libraryevents.CategoryWithdrawn{},
+	},
 	Constraints: []consistency.Constraint{CategoryNumber, CategoryName, LibraryExists},
 	Projectors:  []projection.Projector{Libraries},
 	Routes:      routes,

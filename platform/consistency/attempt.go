@@ -136,6 +136,9 @@ func (a *attempt) decide(ctx context.Context, tx eventlog.Tx, w *work, seen *Sta
 		}
 		v = w.decide(state)
 	}
+	if v.stale {
+		return Delta{}, &again{cause: errors.New("the command did not know all that it takes with it")}
+	}
 	if v.broken != nil {
 		a.countOne(v.by.name, Refused)
 		return Delta{}, a.refusal(v.broken, v.at, false)

@@ -44,6 +44,7 @@ func Audit(ctx context.Context, set *Set, log eventlog.Reader, register Register
 		}
 		p.play(env)
 	}
+	p.endUnit()
 	for row, err := range register.Rows(ctx) {
 		if err != nil {
 			return nil, err
@@ -88,8 +89,15 @@ type player struct {
 	guards   map[Key]played
 	findings []Finding
 
-	unit uuid.UUID      // the unit being played
-	gone map[Key]played // what it has let go of: its own events may still refer to it
+	unit  uuid.UUID      // the unit being played
+	gone  map[Key]played // what it has let go of: its own events may still refer to it
+	takes []takeaway     // what it takes with it, to be checked when it is over
+}
+
+type takeaway struct {
+	Taking
+	by string // the constraint
+	at event.Position
 }
 
 type played struct {
@@ -110,8 +118,8 @@ func (p *player) play(env event.Envelope) {
 		return // a newer schema than ours
 	}
 	if env.Unit != p.unit {
+		p.endUnit()
 		p.unit = env.Unit
-		clear(p.gone)
 	}
 	for _, b := range p.set.byEvent[env.Type] {
 		switch b.phase {
@@ -140,8 +148,21 @@ func (p *player) play(env event.Envelope) {
 			if _, live := p.rows[n.While]; live && len(p.scopes[Key{Constraint: n.Of, Scope: n.In}]) == 0 {
 				p.find("rule", Key{Constraint: b.c.name, Scope: n.In}, "one left", "none", env.Position)
 			}
+		case takes:
+			p.takes = append(p.takes, takeaway{b.take(env.Event), b.c.name, env.Position})
 		}
 	}
+}
+
+// endUnit checks what the unit had to do as a whole.
+func (p *player) endUnit() {
+	for _, t := range p.takes {
+		for k := range p.scopes[Key{Constraint: t.Of, Scope: t.In}] {
+			p.find("rule", Key{t.by, t.In, k.Key}, "let go of in the same unit", "still held", t.at)
+		}
+	}
+	p.takes = nil
+	clear(p.gone)
 }
 
 func (p *player) need(b binding, env event.Envelope) {

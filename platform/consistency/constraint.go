@@ -96,13 +96,21 @@ type Vacancy struct {
 	Broken   *problem.Error
 }
 
+// Taking says that this event takes with it all that is held within a scope: the same unit lets go of every key there. If it
+// does not, because a rival added something after the command had looked, the command is executed again.
+type Taking struct {
+	Of string    // the name of the reference whose keys go
+	In event.Tag // the scope
+}
+
 // Here is the key of a thing whose scope is itself: a parent is there, or it is not.
 const Here = "here"
 
 // Parts say which events a constraint listens to and what it reads in each.
 type Parts []Part
 
-// Part is one event's part in a constraint. Make it with [Numbered], [Holds], [Frees], [Needs], [Keeps] or [Vacates].
+// Part is one event's part in a constraint. Make it with [Numbered], [Holds], [Frees], [Needs], [Keeps], [Takes] or
+// [Vacates].
 type Part struct {
 	event  string
 	phase  phase
@@ -111,6 +119,7 @@ type Part struct {
 	free   func(event.Event) event.Tag
 	need   func(event.Event) Need
 	keep   func(event.Event) Keep
+	take   func(event.Event) Taking
 	vacate func(event.Event) Vacancy
 }
 
@@ -124,7 +133,8 @@ const (
 	numbers
 	holds
 	frees
-	keeps // last: it counts what is left
+	keeps // it counts what is left
+	takes // checked when the whole unit has been played
 )
 
 // Numbered says that the event E claims a number.
@@ -150,6 +160,11 @@ func Frees[E event.Event](f func(E) event.Tag) Part {
 // Keeps says that the event E must leave something.
 func Keeps[E event.Event](f func(E) Keep) Part {
 	return Part{event: nameOf[E](), phase: keeps, keep: func(e event.Event) Keep { return f(e.(E)) }}
+}
+
+// Takes says that the event E takes all of a scope with it.
+func Takes[E event.Event](f func(E) Taking) Part {
+	return Part{event: nameOf[E](), phase: takes, take: func(e event.Event) Taking { return f(e.(E)) }}
 }
 
 // Vacates says that the event E needs a scope to be empty.

@@ -47,6 +47,7 @@ func (w *work) add(id uuid.UUID, stream event.Tag, version int, e event.Event) {
 type verdict struct {
 	delta   Delta
 	missing Questions // what must be loaded before it counts
+	stale   bool      // the command did not know all that it had to: it must be executed again
 	broken  *problem.Error
 	by      *spec // whose rule is broken
 	at      Key   // and where
@@ -113,6 +114,7 @@ func (w *work) decide(s *State) verdict {
 		return !k.Scope.IsZero()
 	}
 
+	var after []func() // what is checked when the whole unit has been played
 	for _, rec := range w.events {
 		for _, b := range w.set.byEvent[rec.event.EventType()] {
 			switch b.phase {
@@ -227,10 +229,20 @@ func (w *work) decide(s *State) verdict {
 				if known && len(left) == 0 {
 					refuse(b.c, at)
 				}
+
+			case takes:
+				n := b.take(rec.event)
+				after = append(after, func() {
+					left, known := within(n.Of, n.In, &v.missing.Scopes)
+					v.stale = v.stale || known && len(left) > 0
+				})
 			}
 		}
 	}
 
+	for _, check := range after {
+		check()
+	}
 	if v.missing.None() {
 		for _, refuse := range unplaced {
 			refuse()
@@ -241,11 +253,13 @@ func (w *work) decide(s *State) verdict {
 	}
 	slices.SortFunc(v.delta.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
 	for _, k := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
-		if s.rows[k] != nil {
+		switch was, is := s.rows[k], rows[k]; {
+		case was != nil && is != nil:
+			v.delta.Changed = append(v.delta.Changed, *is)
+		case is != nil:
+			v.delta.Rows = append(v.delta.Rows, *is)
+		case was != nil:
 			v.delta.Freed = append(v.delta.Freed, k)
-		}
-		if rows[k] != nil {
-			v.delta.Rows = append(v.delta.Rows, *rows[k])
 		}
 	}
 	v.missing.tidy()

@@ -114,6 +114,15 @@ func NewState() *State {
 	return &State{guards: map[Key]int{}, rows: map[Key]*Row{}, owned: map[Key]bool{}, scopes: map[Key]bool{}}
 }
 
+// Forget drops what is known of the rows of owners (in Key) and scopes, before they are read anew.
+func (s *State) Forget(owners, scopes []Key) {
+	for k, r := range s.rows {
+		if r != nil && slices.Contains(owners, Key{Constraint: k.Constraint, Key: string(r.Owner)}) || slices.Contains(scopes, Key{Constraint: k.Constraint, Scope: k.Scope}) {
+			delete(s.rows, k)
+		}
+	}
+}
+
 // SetOwned notes that all rows of the owner (in Key) are known.
 func (s *State) SetOwned(k Key) { s.owned[k] = true }
 
@@ -128,9 +137,10 @@ func (s *State) SetRow(k Key, r *Row) { s.rows[k] = r }
 
 // Delta is what a decision changes.
 type Delta struct {
-	Guards []Guard // their new last numbers, sorted
-	Freed  []Key   // rows that go, sorted; they go before new ones come
-	Rows   []Row   // new ones, sorted
+	Guards  []Guard // their new last numbers, sorted
+	Freed   []Key   // rows that go, sorted; they go before new ones come
+	Changed []Row   // rows whose key is held on, by another cause or with other ancestors; they stay the same row, so that who waits for it gets it
+	Rows    []Row   // new ones, sorted
 }
 
 // Lost says that a rival was faster: what was decided on is no longer so. The transaction is to be undone; whether the command

@@ -13,6 +13,7 @@ import (
 
 	"accession/platform/event"
 	"accession/platform/eventlog"
+	"accession/platform/problem"
 )
 
 // Command is a request to change something, as a plain value.
@@ -86,6 +87,21 @@ func NewUnit(log eventlog.Reader, now time.Time) *Unit {
 
 // Now is the one time of the unit: UTC, to the microsecond.
 func (u *Unit) Now() time.Time { return u.now }
+
+// Log reads the log as the unit does. What it records itself is not in it.
+func (u *Unit) Log() eventlog.Reader { return u.log }
+
+// ErrVersionMismatch: the thing has changed since the caller saw it.
+var ErrVersionMismatch = problem.New(problem.Stale, "version-mismatch",
+	"It has been changed since you looked at it. Look at it again, and make your change to what is there now.")
+
+// CheckVersion compares the version of a stream that a caller has seen with what it is at; 0 is a caller who did not say.
+func CheckVersion(seen, is int) error {
+	if seen != 0 && seen != is {
+		return ErrVersionMismatch
+	}
+	return nil
+}
 
 // Record notes that the events happened, next in the stream. Nothing is stored until the command has returned. A stream that
 // the unit has not folded is taken to be new: storing fails if it is not.

@@ -54,3 +54,37 @@ func NewEditionID() EditionID { return event.NewID[edition]() }
 func DerivedEditionID(space uuid.UUID, parts ...string) EditionID {
 	return event.DerivedID[edition](space, parts...)
 }
+
+// EditionCorrected: what was said to be printed in an edition was wrong; this is right, all of it.
+type EditionCorrected struct {
+	Edition  EditionID                `json:"edition_id"`
+	Book     catalogueevents.BookID   `json:"book_id"`
+	Category libraryevents.CategoryID `json:"category_id"`
+	Library  libraryevents.LibraryID  `json:"library_id"`
+	Imprint
+}
+
+// EventType implements event.Event.
+func (*EditionCorrected) EventType() string { return "editions.edition_corrected" }
+
+// Tags implements event.Event.
+func (e *EditionCorrected) Tags() []event.Tag {
+	return []event.Tag{e.Edition.Tag(), e.Book.Tag(), e.Category.Tag(), e.Library.Tag()}
+}
+
+// EditionWithdrawn: an edition is gone. It keeps its number for ever, and those based on it keep their base.
+type EditionWithdrawn struct {
+	Edition  EditionID                `json:"edition_id"`
+	Book     catalogueevents.BookID   `json:"book_id"`
+	Category libraryevents.CategoryID `json:"category_id"`
+	Library  libraryevents.LibraryID  `json:"library_id"`
+	Reason   string                   `json:"reason,omitempty"`
+}
+
+// EventType implements event.Event.
+func (*EditionWithdrawn) EventType() string { return "editions.edition_withdrawn" }
+
+// Tags implements event.Event.
+func (e *EditionWithdrawn) Tags() []event.Tag {
+	return []event.Tag{e.Edition.Tag(), e.Book.Tag(), e.Category.Tag(), e.Library.Tag()}
+}

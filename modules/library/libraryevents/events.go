@@ -68,3 +68,41 @@ func NewCategoryID() CategoryID { return event.NewID[category]() }
 func DerivedCategoryID(space uuid.UUID, parts ...string) CategoryID {
 	return event.DerivedID[category](space, parts...)
 }
+
+// LibraryRenamed: a library has another name.
+type LibraryRenamed struct {
+	Library LibraryID `json:"library_id"`
+	Name    string    `json:"name"`
+}
+
+// EventType implements event.Event.
+func (*LibraryRenamed) EventType() string { return "library.library_renamed" }
+
+// Tags implements event.Event.
+func (e *LibraryRenamed) Tags() []event.Tag { return []event.Tag{e.Library.Tag()} }
+
+// CategoryRenamed: a category has another name.
+type CategoryRenamed struct {
+	Category CategoryID `json:"category_id"`
+	Library  LibraryID  `json:"library_id"`
+	Name     string     `json:"name"`
+}
+
+// EventType implements event.Event.
+func (*CategoryRenamed) EventType() string { return "library.category_renamed" }
+
+// Tags implements event.Event.
+func (e *CategoryRenamed) Tags() []event.Tag { return []event.Tag{e.Category.Tag(), e.Library.Tag()} }
+
+// CategoryWithdrawn: a category in which no live book is any more is gone. It keeps its number for ever.
+type CategoryWithdrawn struct {
+	Category CategoryID `json:"category_id"`
+	Library  LibraryID  `json:"library_id"`
+	Reason   string     `json:"reason,omitempty"`
+}
+
+// EventType implements event.Event.
+func (*CategoryWithdrawn) EventType() string { return "library.category_withdrawn" }
+
+// Tags implements event.Event.
+func (e *CategoryWithdrawn) Tags() []event.Tag { return []event.Tag{e.Category.Tag(), e.Library.Tag()} }

@@ -85,7 +85,8 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 			delete(r.causes, cause{k.Constraint, r.rows[k].Cause})
 			delete(r.rows, k)
 		}
-		for _, row := range d.Rows {
+		for _, row := range slices.Concat(d.Changed, d.Rows) {
+			delete(r.causes, cause{row.Constraint, r.rows[row.Key].Cause})
 			r.rows[row.Key] = row
 			r.causes[cause{row.Constraint, row.Cause}] = true
 		}

@@ -40,7 +40,13 @@ func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Quest
 		return logdb.Fault("load guards", err)
 	}
 	if err := loadOwned(ctx, db, q.Owned, q.Scopes, s, locking); err != nil {
-		return logdb.Fault("load owned rows", err)
+		return logdb.Fault("lock owned rows", err)
+	}
+	if locking {
+		// A statement that waited for its locks sees what there was before it waited. What is there now is read by another one.
+		if err := loadOwned(ctx, db, q.Owned, q.Scopes, s, false); err != nil {
+			return logdb.Fault("load owned rows", err)
+		}
 	}
 	if err := loadRows(ctx, db, q.Held, s, locking); err != nil {
 		return logdb.Fault("load held rows", err)
@@ -150,6 +156,7 @@ func loadOwned(ctx context.Context, db bun.IDB, owners, scopes []consistency.Key
 		return nil
 	}
 	q := db.NewSelect().TableExpr("register_rows").ColumnExpr(rowColumns).OrderExpr(`"constraint", scope, key`)
+	s.Forget(owners, scopes)
 	for _, k := range owners {
 		s.SetOwned(k)
 		q = q.WhereOr(`owner = ? AND "constraint" = ?`, k.Key, k.Constraint)
@@ -211,6 +218,14 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 		in, a := values(`DELETE FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `, keys)
 		err = then(in+")", a)
 	}
+	if len(d.Changed) > 0 {
+		rows := make([][]any, len(d.Changed))
+		for i, row := range d.Changed {
+			rows[i] = []any{row.Constraint, string(row.Scope), row.Key.Key, string(row.Owner), row.Cause.String(), ancestors(row.Ancestors)}
+		}
+		update, a := values(`UPDATE register_rows AS r SET owner = v.column4, cause = `+cast(t, "v.column5", "uuid")+`, ancestors = v.column6 FROM (VALUES `, rows)
+		err = errors.Join(err, then(update+`) AS v WHERE r."constraint" = v.column1 AND r.scope = v.column2 AND r.key = v.column3`, a))
+	}
 	if len(d.Guards) > 0 {
 		rows := make([][]any, len(d.Guards))
 		for i, g := range d.Guards {
@@ -243,6 +258,14 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 		}
 	}
 	return nil
+}
+
+// cast makes PostgreSQL take a text for what it says; SQLite keeps texts.
+func cast(t *logdb.Tx, column, as string) string {
+	if t.Dialect() == database.Postgres {
+		return column + "::" + as
+	}
+	return column
 }
 
 // query runs a message whose last statement may return keys.
