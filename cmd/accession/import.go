@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 
@@ -32,18 +33,23 @@ func (c *cli) importFile() *cobra.Command {
 		Use:   "import FILE",
 		Short: "Import a catalogue from a file",
 		Long: `Creates the library if it is missing, then categories, books and editions, through the ordinary commands.
+gutenberg is Project Gutenberg's catalogue feed; jsonl and csv are what "accession export" writes.
+A jsonl file imported into an empty library gives everything its number back, and so its reference. Into any other
+library, and from csv, numbers are assigned anew.
 Importing a file again does nothing twice; an import that was interrupted goes on where it ended.
 Exit status 4 means that the catalogue refused some rows; --report says which and why.`,
-		Example: "  accession import pg_catalog.csv --format gutenberg\n  accession import pg_catalog.csv --format gutenberg --library \"City library\" --report report.jsonl",
+		Example: "  accession import pg_catalog.csv --format gutenberg\n  accession import pg_catalog.csv --format gutenberg --library \"City library\" --report report.jsonl\n  accession import catalogue.jsonl --format jsonl",
 		Args:    oneArg("FILE"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.file = args[0]
-			if !cmd.Flags().Changed("library") {
+			if !cmd.Flags().Changed("library") && o.format != "jsonl" { // which says what its libraries are called
 				o.library = strings.TrimSuffix(filepath.Base(o.file), filepath.Ext(o.file))
 			}
 			switch {
-			case o.format != "gutenberg":
-				return usage(cmd, "--format is %q: use gutenberg.", o.format)
+			case !slices.Contains(importFormats, o.format):
+				return usage(cmd, "--format is %q: use gutenberg, csv or jsonl.", o.format)
+			case o.format == "jsonl" && cmd.Flags().Changed("library") && o.library == "":
+				return usage(cmd, "--library is empty: use a name.")
 			case o.workers < 1 || o.workers > 256:
 				return usage(cmd, "--workers is %d: use 1 to 256.", o.workers)
 			}
@@ -51,14 +57,16 @@ Exit status 4 means that the catalogue refused some rows; --report says which an
 		},
 	}
 	databaseFlag(cmd)
-	cmd.Flags().StringVar(&o.library, "library", "", "`NAME` of the library to import into (default: the file's name)")
-	cmd.Flags().StringVar(&o.format, "format", "gutenberg", "`FORMAT` of the file: gutenberg")
+	cmd.Flags().StringVar(&o.library, "library", "", "`NAME` of the library to import into (default: the file's name; jsonl: the libraries of the file)")
+	cmd.Flags().StringVar(&o.format, "format", "gutenberg", "`FORMAT` of the file: gutenberg, csv or jsonl")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "look at everything, store nothing")
-	cmd.Flags().IntVar(&o.workers, "workers", 4, "fill `N` categories at once")
+	cmd.Flags().IntVar(&o.workers, "workers", 4, "fill `N` categories at once; csv and jsonl are imported one after another")
 	cmd.Flags().StringVar(&o.report, "report", "", "write what became of each row to `FILE`, one JSON object a line")
-	choices(cmd, "format", "gutenberg")
+	choices(cmd, "format", importFormats...)
 	return cmd
 }
+
+var importFormats = []string{"gutenberg", "csv", "jsonl"}
 
 type importOptions struct {
 	file, library, format, report string
@@ -67,14 +75,16 @@ type importOptions struct {
 }
 
 func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
-	if o.library, err = exchange.LibraryName(o.library); err != nil {
-		return err
+	if o.library != "" || o.format != "jsonl" {
+		if o.library, err = exchange.LibraryName(o.library); err != nil {
+			return err
+		}
 	}
 	cfg, _, err := c.load()
 	if err != nil {
 		return err
 	}
-	catalogue, err := readCatalogue(o.file)
+	file, err := readCatalogue(o.file, o.format)
 	if err != nil {
 		return err
 	}
@@ -89,21 +99,27 @@ func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
-	bar := c.bar(catalogue.Rows, "import")
+	if o.format == "csv" {
+		_, _ = fmt.Fprintln(c.err, "A csv file carries no numbers: they are assigned anew, and references may change.")
+	}
+	bar := c.bar(file.rows, "import")
 	im.Progress = bar.tick
-	r, err := im.Gutenberg(ctx, o.library, catalogue)
+	r, err := file.into(ctx, im, o.library)
 	bar.finish()
 	if err != nil && r.Library == "" {
 		return err // it had not begun
 	}
-	if err = errors.Join(stopped(ctx, err, r, catalogue, "accession import"), report.write(r)); err != nil {
+	if o.format == "jsonl" && r.Anew {
+		_, _ = fmt.Fprintln(c.err, "The library was not empty, or not everything could be taken: numbers are assigned anew, and references may differ from the file's.")
+	}
+	if err = errors.Join(stopped(ctx, err, r, file.editions, "accession import"), report.write(r)); err != nil {
 		return err
 	}
 	return c.summary(o, r)
 }
 
 // stopped is the error of an import that ended early: how far it came, and that another run goes on from there.
-func stopped(ctx context.Context, err error, r *exchange.Report, c *gutenberg.Catalogue, command string) error {
+func stopped(ctx context.Context, err error, r *exchange.Report, editions int, command string) error {
 	if err == nil || r.DryRun {
 		return err
 	}
@@ -112,7 +128,7 @@ func stopped(ctx context.Context, err error, r *exchange.Report, c *gutenberg.Ca
 		p.Message = "The connection to the database was lost." // whether the last row is in, the next run finds out
 	}
 	p.Message = fmt.Sprintf("%s The import had come to %d of %d editions: run `%s` again, and it goes on from there.",
-		p.Message, r.Editions.Created+r.Editions.Present, c.Rows-r.Skipped, command)
+		p.Message, r.Editions.Created+r.Editions.Present, editions, command)
 	return &p
 }
 
@@ -181,7 +197,11 @@ func (c *cli) summary(o importOptions, r *exchange.Report) error {
 		if r.DryRun {
 			what = "looked at, nothing was stored in"
 		}
-		if _, err := fmt.Fprintf(c.out, "%d rows %s %q: %d skipped, %d with a warning\n", r.Rows, what, o.library, r.Skipped, r.Warned); err != nil {
+		into := "the libraries of the file"
+		if o.library != "" {
+			into = strconv.Quote(o.library)
+		}
+		if _, err := fmt.Fprintf(c.out, "%d rows %s %s: %d skipped, %d with a warning\n", r.Rows, what, into, r.Skipped, r.Warned); err != nil {
 			return err
 		}
 		if o.report == "" {
@@ -282,17 +302,57 @@ func sameFile(a, b string) bool {
 	return errX == nil && errY == nil && a == b
 }
 
-func readCatalogue(name string) (_ *gutenberg.Catalogue, err error) {
+// catalogueFile is a file to import, read and found to be in order.
+type catalogueFile struct {
+	rows, editions int
+	into           func(ctx context.Context, im exchange.Importer, library string) (*exchange.Report, error)
+}
+
+func readCatalogue(name, format string) (_ catalogueFile, err error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, fileError("read", name, err)
+		return catalogueFile{}, fileError("read", name, err)
 	}
 	defer func() { err = errors.Join(err, f.Close()) }()
-	c, err := gutenberg.Parse(f)
-	if file := (*fs.PathError)(nil); errors.As(err, &file) {
-		return nil, fileError("read", name, err)
+	file, err := parse(f, format)
+	if wrong := (*fs.PathError)(nil); errors.As(err, &wrong) {
+		return file, fileError("read", name, err)
 	}
-	return c, err
+	return file, err
+}
+
+func parse(f *os.File, format string) (catalogueFile, error) {
+	if format == "gutenberg" {
+		c, err := gutenberg.Parse(f)
+		if err != nil {
+			return catalogueFile{}, err
+		}
+		return catalogueFile{c.Rows, editionsIn(c), func(ctx context.Context, im exchange.Importer, library string) (*exchange.Report, error) {
+			return im.Gutenberg(ctx, library, c)
+		}}, nil
+	}
+	read := exchange.ParseCSV
+	if format == "jsonl" {
+		read = exchange.ParseJSONL
+	}
+	c, err := read(f)
+	if err != nil {
+		return catalogueFile{}, err
+	}
+	return catalogueFile{c.Rows, c.Editions(), func(ctx context.Context, im exchange.Importer, library string) (*exchange.Report, error) {
+		return im.Catalogue(ctx, library, c)
+	}}, nil
+}
+
+// editionsIn counts the editions of a feed.
+func editionsIn(c *gutenberg.Catalogue) int {
+	n := 0
+	for _, cat := range c.Categories {
+		for _, b := range cat.Books {
+			n += len(b.Editions)
+		}
+	}
+	return n
 }
 
 // fileError says why a file of the user's cannot be used: doing is "read" or "write".

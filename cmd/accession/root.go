@@ -68,7 +68,7 @@ func explain(ctx context.Context, err error) *problem.Error {
 func (c *cli) root() *cobra.Command {
 	root := group("accession", "A library catalogue whose rules choose their own consistency",
 		"  accession serve --sample\n  accession import pg_catalog.csv --format gutenberg\n  accession verify",
-		c.serve(), c.importFile(), c.events(), c.constraints(), c.verify(), c.migrate(), c.configuration(), c.version())
+		c.serve(), c.importFile(), c.exportFile(), c.events(), c.constraints(), c.verify(), c.migrate(), c.configuration(), c.version())
 	root.Long = `Accession is a library catalogue. Every category, book and edition gets a number within its parent;
 the three together are its reference, 3.14.2.
 

@@ -109,7 +109,7 @@ func (c *cli) fillWithSample(ctx context.Context, a *app, runner usecase.Runner,
 	report, err := im.Gutenberg(ctx, sampleLibrary, catalogue)
 	bar.finish()
 	if err != nil {
-		return stopped(ctx, err, report, catalogue, "accession serve --sample")
+		return stopped(ctx, err, report, editionsIn(catalogue), "accession serve --sample")
 	}
 	a.logger.InfoContext(ctx, "sample", "categories", report.Categories.Created, "books", report.Books.Created, "editions", report.Editions.Created)
 	return nil

@@ -7,6 +7,7 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions"
 	"accession/modules/library/libraryevents"
+	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/reference"
 	"accession/platform/usecase"
@@ -41,6 +42,26 @@ func Stored(r usecase.Receipt, category int) AddedBook {
 		},
 		Edition: editions.Stored(r, category, e.Number),
 	}
+}
+
+// fromLog reads a book, and its version, from the log as it was at a position; 0 is now.
+func fromLog(ctx context.Context, log eventlog.Reader, id catalogueevents.BookID, at event.Position) (Book, int, error) {
+	log = asOf{log, at}
+	s, version, err := eventlog.Fold(ctx, log, id.Tag(), play)
+	if err != nil {
+		return Book{}, 0, err
+	}
+	if s.id.IsZero() {
+		return Book{}, 0, editions.ErrBookNotFound
+	}
+	category, err := numberOf(ctx, log, s.place.Category)
+	if err != nil {
+		return Book{}, 0, err
+	}
+	return Book{
+		ID: s.id.String(), CategoryID: s.place.Category.String(), LibraryID: s.library.String(), Number: known(s.place.Number),
+		Title: s.title, Authors: s.authors, Withdrawn: s.withdrawn, Reference: known(reference.Of(category, s.place.Number)),
+	}, version, nil
 }
 
 // Pending reports whether a number is still to be assigned.

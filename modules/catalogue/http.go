@@ -2,6 +2,7 @@ package catalogue
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 
@@ -14,6 +15,7 @@ import (
 	"accession/platform/module"
 	"accession/platform/problem"
 	"accession/platform/projection"
+	"accession/platform/usecase"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/uptrace/bun"
@@ -65,10 +67,39 @@ type getBookInput struct {
 type listBooksInput struct {
 	httpapi.Consistency
 	httpapi.Paging
+	httpapi.Withdrawn
 	Category string `path:"id" doc:"The category's id."`
 }
 
+type correctBookInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID   string `path:"id" doc:"The book's id."`
+	Body struct {
+		Title   httpapi.Optional[string]   `json:"title,omitzero" nullable:"false" doc:"1 to 1,000 characters."`
+		Authors httpapi.Optional[[]string] `json:"authors,omitzero" doc:"All of them, in the order of the title page."`
+	}
+}
+
+type moveBookInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID   string `path:"id" doc:"The book's id."`
+	Body struct {
+		Category string `json:"category_id" doc:"The category that it moves to, of the same library."`
+	}
+}
+
+type withdrawBookInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID     string `path:"id" doc:"The book's id."`
+	Reason string `query:"reason" doc:"Why: up to 1,000 characters."`
+}
+
 func routes(api *httpapi.API, env module.Env) {
+	changeRoutes(api, env)
+
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "add-book", Method: http.MethodPost, Path: "/categories/{id}/books", Tags: []string{"Books"},
 		Summary: "Add a book, with its first edition, to a category", DefaultStatus: http.StatusCreated,
@@ -129,14 +160,14 @@ func routes(api *httpapi.API, env module.Env) {
 		if err := httpapi.ParseID(&category, in.Category, ErrCategoryNotFound); err != nil {
 			return nil, err
 		}
-		listing := httpapi.Listing{"books", category.String()}
+		listing := httpapi.Listing{"books", category.String(), in.Part()}
 		var after place
 		if err := listing.Open(in.Cursor, &after); err != nil {
 			return nil, err
 		}
 		var found []Book
 		at, err := env.Read(ctx, Books.Name, in.Consistency, ErrCategoryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listBooks(ctx, db, category.String(), after, in.Limit+1)
+			found, err = listBooks(ctx, db, category.String(), in.Withdrawn.Withdrawn, after, in.Limit+1)
 			return err
 		})
 		if err != nil {
@@ -144,4 +175,79 @@ func routes(api *httpapi.API, env module.Env) {
 		}
 		return httpapi.NewList(ctx, in.Paging, found, func(last Book) string { return listing.Cursor(placeOf(last)) }).At(at), nil
 	})
+}
+
+func changeRoutes(api *httpapi.API, env module.Env) {
+	tags := []string{"Books"}
+	change := func(ctx context.Context, id catalogueevents.BookID, req usecase.Request) (*httpapi.Written[Book], error) {
+		receipt, err := env.Runner.Run(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		b, version, err := fromLog(ctx, env.Log, id, receipt.Position)
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.Changed(b, version, receipt.Position), nil
+	}
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "correct-book", Method: http.MethodPatch, Path: "/books/{id}", Tags: tags,
+		Summary: "Correct a book", Description: "A merge patch: what is left out stays, null clears.", DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(editions.ErrBookNotFound, consistency.ErrVersionConflict, usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *correctBookInput) (*httpapi.Written[Book], error) {
+		cmd := CorrectBook{Seen: in.Seen(), Authors: in.Body.Authors.Change()}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, editions.ErrBookNotFound); err != nil {
+			return nil, err
+		}
+		var err error
+		if cmd.Title, err = in.Body.Title.Set("body.title"); err != nil {
+			return nil, err
+		}
+		b, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return b, problem.Under("body.", err)
+	})
+
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "move-book", Method: http.MethodPost, Path: "/books/{id}/move", Tags: tags,
+		Summary:       "Move a book to another category of its library",
+		Description:   "It gets a new number there; the old one stays used up. Its editions keep theirs.",
+		DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(editions.ErrBookNotFound, ErrTargetNotFound, ErrBookNumberNotUnique, consistency.ErrVersionConflict,
+			usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *moveBookInput) (*httpapi.Written[Book], error) {
+		cmd := MoveBook{Seen: in.Seen()}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, editions.ErrBookNotFound); err != nil {
+			return nil, err
+		}
+		if cmd.To.UnmarshalText([]byte(in.Body.Category)) != nil || cmd.To.IsZero() {
+			return nil, problem.InvalidField("body.category_id", in.Body.Category, "is not a UUID: name a category of the book's library")
+		}
+		b, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return b, targetMissing(problem.Under("body.", err))
+	})
+
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "withdraw-book", Method: http.MethodDelete, Path: "/books/{id}", Tags: tags,
+		Summary: "Withdraw a book, with its editions", Description: "They can still be read, and their numbers stay used up.",
+		DefaultStatus: http.StatusOK,
+		Errors:        httpapi.Errors(editions.ErrBookNotFound, consistency.ErrVersionConflict, usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *withdrawBookInput) (*httpapi.Written[Book], error) {
+		cmd := WithdrawBook{Seen: in.Seen(), Reason: in.Reason}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, editions.ErrBookNotFound); err != nil {
+			return nil, err
+		}
+		b, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return b, problem.Under("query.", err)
+	})
+}
+
+// targetMissing makes what category-exists says of the category that a book is moved to, which stands in the body, what the
+// command says of one that was never there: what is not found is the category, not what the path names.
+func targetMissing(err error) error {
+	if err == nil || !errors.Is(err, ErrCategoryNotFound) {
+		return err
+	}
+	refused := *problem.Of(err)
+	refused.Kind = ErrTargetNotFound.Kind
+	return &refused
 }

@@ -14,7 +14,7 @@ import (
 
 // Books is the read model behind the books of the API, with what a reference needs of their categories.
 var Books = projection.Projector{
-	Name: "catalogue-books", Version: 1,
+	Name: "catalogue-books", Version: 2,
 	Tables: []projection.Table{
 		{Model: (*bookRow)(nil), Indexes: []projection.Index{{Columns: []string{"category_id", "number"}}}},
 		{Model: (*categoryRow)(nil)},
@@ -31,6 +31,21 @@ var Books = projection.Projector{
 			})
 			return nil
 		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *catalogueevents.BookCorrected, env event.Envelope) error {
+			return projection.Change(ctx, w, &bookRow{ID: e.Book.String()}, func(r *bookRow) {
+				r.Title, r.Authors, r.Version = e.Title, e.Authors, env.Version
+			})
+		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *catalogueevents.BookMoved, env event.Envelope) error {
+			return projection.Change(ctx, w, &bookRow{ID: e.Book.String()}, func(r *bookRow) {
+				r.CategoryID, r.Number, r.Version = e.Category.String(), e.Number, env.Version
+			})
+		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *catalogueevents.BookWithdrawn, env event.Envelope) error {
+			return projection.Change(ctx, w, &bookRow{ID: e.Book.String()}, func(r *bookRow) {
+				r.Withdrawn, r.Version = true, env.Version
+			})
+		}),
 	},
 }
 
@@ -44,6 +59,7 @@ type bookRow struct {
 	Number     int      `bun:"number,notnull"`
 	Title      string   `bun:"title,notnull"`
 	Authors    []string `bun:"authors,notnull"`
+	Withdrawn  bool     `bun:"withdrawn,notnull"`
 	Version    int      `bun:"version,notnull"` // of the book's stream
 }
 
@@ -59,7 +75,7 @@ type categoryRow struct {
 func (r bookRow) book(category int) Book {
 	b := Book{
 		ID: r.ID, CategoryID: r.CategoryID, LibraryID: r.LibraryID, Number: known(r.Number),
-		Title: r.Title, Authors: r.Authors, Reference: known(reference.Of(category, r.Number)),
+		Title: r.Title, Authors: r.Authors, Withdrawn: r.Withdrawn, Reference: known(reference.Of(category, r.Number)),
 	}
 	if b.Authors == nil {
 		b.Authors = []string{}

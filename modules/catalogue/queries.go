@@ -40,14 +40,17 @@ func placeOf(b Book) place {
 	return p
 }
 
-// listBooks lists a category's books by number, ascending, behind after. A category that is not there is sql.ErrNoRows.
-func listBooks(ctx context.Context, db bun.IDB, category string, after place, limit int) ([]Book, error) {
+// listBooks lists a category's books by number, ascending, behind after; those withdrawn only when asked for. A category that is not there is sql.ErrNoRows.
+func listBooks(ctx context.Context, db bun.IDB, category string, withdrawn bool, after place, limit int) ([]Book, error) {
 	number, err := findCategory(ctx, db, category)
 	if err != nil {
 		return nil, err
 	}
 	var rows []bookRow
 	q := db.NewSelect().Model(&rows).Where("b.category_id = ?", category).OrderExpr("b.number, b.id").Limit(int64(limit))
+	if !withdrawn {
+		q = q.Where("NOT b.withdrawn")
+	}
 	if after.ID != "" {
 		q = q.Where("(b.number, b.id) > (?, ?)", after.Number, after.ID)
 	}

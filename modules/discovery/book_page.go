@@ -1,9 +1,11 @@
 package discovery
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +23,7 @@ import (
 
 type bookBody struct {
 	card
+	Acts     []act
 	Editions []edition
 	History  []happening
 	Older    string // where the rest of the history is; "" when this is all
@@ -35,6 +38,7 @@ type edition struct {
 	Notes     []string // language, format, ISBN
 	Replaces  *replaced
 	Withdrawn bool
+	Acts      []act
 	Branches  [][]edition
 }
 
@@ -58,7 +62,7 @@ func (d desk) bookPage(r *http.Request) (web.Page, error) {
 	}
 	var body bookBody
 	p := web.Page{Template: "book"}
-	err = d.see(r.Context(), &p, func(ctx context.Context, db bun.IDB) error {
+	err = d.see(r, &p, func(ctx context.Context, db bun.IDB) error {
 		way, err := trace(ctx, db, tag)
 		if err != nil {
 			return err
@@ -71,6 +75,12 @@ func (d desk) bookPage(r *http.Request) (web.Page, error) {
 		title := titleOf(book, languageOf(editions))
 		body.card = card{named: title, Reference: way.reference(), Authors: book.Authors, Withdrawn: book.Withdrawn}
 		body.Editions = tree(way, editions)
+		if !book.Withdrawn {
+			body.Acts = []act{
+				{Label: "Add an edition", Path: pathOf(tag) + "/editions/new"}, {Label: "Correct", About: "the book", Path: pathOf(tag) + "/edit"},
+				{Label: "Move", About: "the book", Path: pathOf(tag) + "/move"}, {Label: "Withdraw", About: "the book", Path: pathOf(tag) + "/withdraw"},
+			}
+		}
 		within(&p, library, "")
 		p.Title = strings.TrimSpace(body.Reference + " " + book.Title)
 		p.Trail = []web.Crumb{crumb(nameOf(library), pathOf(library.Tag)), crumb(nameOf(category), pathOf(category.Tag)), crumb(title, "")}
@@ -89,6 +99,25 @@ func (d desk) bookPage(r *http.Request) (web.Page, error) {
 	body.History = story(events)
 	p.Body = body
 	return p, nil
+}
+
+// editionPage sends the reader on: an edition stands on the page of its book.
+func (d desk) editionPage(r *http.Request) (web.Page, error) {
+	tag, err := tagOf(kindEdition, r.PathValue("id"))
+	if err != nil {
+		return web.Page{}, err
+	}
+	var p web.Page
+	err = d.see(r, &p, func(ctx context.Context, db bun.IDB) error {
+		e, err := find(ctx, db, tag)
+		p.Goto = pathOf(e.Parent)
+		if at := r.URL.Query().Get("at"); at != "" {
+			p.Goto += "?" + url.Values{"at": {at}}.Encode()
+		}
+		p.Goto += "#" + anchor(tag)
+		return err
+	})
+	return p, err
 }
 
 // editionsOf lists all editions of a book, the withdrawn ones too: they stay in the tree.
@@ -130,6 +159,10 @@ func tree(book line, editions []entry) []edition {
 		for {
 			one := edition{
 				Reference: book.with(e).reference(), Anchor: anchor(e.Tag), Imprint: imprint(e), Notes: notes(e), Withdrawn: e.Withdrawn,
+			}
+			if !e.Withdrawn {
+				about := "edition " + cmp.Or(one.Reference, "not yet numbered")
+				one.Acts = []act{{Label: "Correct", About: about, Path: pathOf(e.Tag) + "/edit"}, {Label: "Withdraw", About: about, Path: pathOf(e.Tag) + "/withdraw"}}
 			}
 			if base, ok := byTag[e.Base]; ok {
 				name := book.with(base).reference()
@@ -236,6 +269,20 @@ func sentence(env event.Envelope, numbers map[editionsevents.EditionID]int) stri
 			said += ", replacing number " + strconv.Itoa(n)
 		}
 		return said
+	case *catalogueevents.BookCorrected:
+		said := "Book corrected: " + e.Title
+		if len(e.Authors) > 0 {
+			said += ", by " + strings.Join(e.Authors, "; ")
+		}
+		return said
+	case *catalogueevents.BookMoved:
+		return numbered("Book moved to another category", e.Number)
+	case *catalogueevents.BookWithdrawn:
+		return because("Book withdrawn", e.Reason)
+	case *editionsevents.EditionCorrected:
+		return editionNumber(numbers[e.Edition]) + " corrected"
+	case *editionsevents.EditionWithdrawn:
+		return because(editionNumber(numbers[e.Edition])+" withdrawn", e.Reason)
 	}
 	_, what, _ := strings.Cut(env.Type, ".")
 	if what == "" {
@@ -243,6 +290,20 @@ func sentence(env event.Envelope, numbers map[editionsevents.EditionID]int) stri
 	}
 	what = strings.ReplaceAll(what, "_", " ")
 	return strings.ToUpper(what[:1]) + what[1:]
+}
+
+func editionNumber(n int) string {
+	if n == 0 {
+		return "An edition"
+	}
+	return "Edition " + strconv.Itoa(n)
+}
+
+func because(what, reason string) string {
+	if reason == "" {
+		return what
+	}
+	return what + ": " + reason
 }
 
 func numbered(what string, number int) string {

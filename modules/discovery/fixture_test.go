@@ -100,7 +100,10 @@ func seed() []event.Event {
 
 func registry(t testing.TB) *event.Registry {
 	t.Helper()
-	r, err := event.NewRegistry(&libraryevents.LibraryOpened{}, &libraryevents.CategoryCreated{}, &catalogueevents.BookAdded{}, &editionsevents.EditionAdded{})
+	r, err := event.NewRegistry(&libraryevents.LibraryOpened{}, &libraryevents.CategoryCreated{}, &catalogueevents.BookAdded{}, &editionsevents.EditionAdded{},
+		&libraryevents.LibraryRenamed{}, &libraryevents.CategoryRenamed{}, &libraryevents.CategoryWithdrawn{},
+		&catalogueevents.BookCorrected{}, &catalogueevents.BookMoved{}, &catalogueevents.BookWithdrawn{},
+		&editionsevents.EditionCorrected{}, &editionsevents.EditionWithdrawn{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,13 +115,15 @@ type site struct {
 	t    *testing.T
 	log  eventlog.Log
 	http http.Handler
+
+	versions map[event.Tag]int // of the streams that were recorded to
 }
 
 // open serves the events from db, a database of the test's own. Nobody plays them into the cards before play is called.
 func open(t *testing.T, db *database.DB, events ...event.Event) (_ *site, play func()) {
 	t.Helper()
 	reg := registry(t)
-	s := &site{t: t, log: sqldb.New(db, reg, time.Minute)}
+	s := &site{t: t, log: sqldb.New(db, reg, time.Minute), versions: map[event.Tag]int{}}
 	p, err := projection.New(projection.Config{DB: db, Log: s.log, Registry: reg, Projectors: discovery.Module.Projectors})
 	if err != nil {
 		t.Fatal(err)
@@ -163,9 +168,11 @@ func (s *site) record(events ...event.Event) {
 			s.t.Fatal(err)
 		}
 		id := uuid.New()
+		stream := e.Tags()[0]
+		s.versions[stream]++
 		at := time.Date(2026, time.November, 2, 14, 0, int(head.Position)+i, 0, time.UTC)
 		if err := tx.Commit(s.t.Context(), eventlog.Unit{ID: id, Key: id.String(), Events: []event.Envelope{{
-			ID: uuid.New(), Unit: id, Stream: e.Tags()[0], Version: 1, Type: e.EventType(), Schema: event.SchemaOf(e),
+			ID: uuid.New(), Unit: id, Stream: stream, Version: s.versions[stream], Type: e.EventType(), Schema: event.SchemaOf(e),
 			RecordedAt: at, Actor: "cli:ada", Data: data, Event: e,
 		}}}); err != nil {
 			s.t.Fatal(err)

@@ -14,6 +14,7 @@ import (
 	"accession/platform/problem"
 	"accession/platform/projection"
 	"accession/platform/reference"
+	"accession/platform/usecase"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/google/uuid"
@@ -23,10 +24,12 @@ import (
 // patience is how long a read waits for the cards to be current, unless the client says otherwise.
 const patience = 2 * time.Second
 
-// desk answers questions: the API's and the pages'.
+// desk answers questions, the API's and the pages', and takes the forms that are sent from the pages.
 type desk struct {
 	log   eventlog.Reader
 	cards *projection.Projectionist // plays Cards, among others
+
+	runner usecase.Runner // runs what the forms ask for
 }
 
 // errNothing is what a look says that found nothing although the question was in order.

@@ -24,7 +24,7 @@ func (d desk) librariesPage(r *http.Request) (web.Page, error) {
 		return web.Page{}, err
 	}
 	p := web.Page{Template: "libraries"}
-	err := d.see(r.Context(), &p, func(ctx context.Context, db bun.IDB) error {
+	err := d.see(r, &p, func(ctx context.Context, db bun.IDB) error {
 		body := librariesBody{Origin: origin(r)}
 		libraries, err := libraries(ctx, db, from, librariesPerPage+1)
 		if err != nil {
@@ -73,6 +73,8 @@ type libraryBody struct {
 	Categories, Books int
 	Cards             []card
 	Ranges            []numbers
+	Acts              []act
+	Hidden            hidden
 }
 
 func (d desk) libraryPage(r *http.Request) (web.Page, error) {
@@ -85,7 +87,7 @@ func (d desk) libraryPage(r *http.Request) (web.Page, error) {
 		return web.Page{}, err
 	}
 	p := web.Page{Template: "library"}
-	err = d.see(r.Context(), &p, func(ctx context.Context, db bun.IDB) error {
+	err = d.see(r, &p, func(ctx context.Context, db bun.IDB) error {
 		library, err := find(ctx, db, tag)
 		if err != nil {
 			return err
@@ -99,9 +101,11 @@ func (d desk) libraryPage(r *http.Request) (web.Page, error) {
 			return err
 		}
 		body.Categories = counts[tag].Live
-		shown, ranges := drawers(r.URL.Path, counts[tag].Last, from, categoriesPerPage)
-		body.Ranges = ranges
-		categories, err := standing(ctx, db, tag, shown)
+		body.Acts = []act{{Label: "Create a category", Path: pathOf(tag) + "/categories/new"}, {Label: "Rename the library", Path: pathOf(tag) + "/edit"}}
+		body.Hidden = hides(r, counts[tag].Gone)
+		shown, ranges := drawers(r.URL.Path, counts[tag].last(body.Hidden.Shown), from, categoriesPerPage)
+		body.Ranges = body.Hidden.keep(ranges)
+		categories, err := standing(ctx, db, tag, shown, body.Hidden.Shown)
 		if err != nil {
 			return err
 		}
@@ -112,7 +116,7 @@ func (d desk) libraryPage(r *http.Request) (web.Page, error) {
 		for _, c := range categories {
 			body.Cards = append(body.Cards, card{
 				named: nameOf(c), Reference: line{library, c}.reference(), Path: pathOf(c.Tag),
-				Notes: []string{web.Count(books[c.Tag].Live, "book", "books")},
+				Notes: []string{web.Count(books[c.Tag].Live, "book", "books")}, Withdrawn: c.Withdrawn,
 			})
 		}
 		within(&p, library, "")
@@ -128,6 +132,8 @@ type categoryBody struct {
 	Books           int
 	Cards           []card
 	Ranges          []numbers
+	Acts            []act
+	Hidden          hidden
 }
 
 func (d desk) categoryPage(r *http.Request) (web.Page, error) {
@@ -140,7 +146,7 @@ func (d desk) categoryPage(r *http.Request) (web.Page, error) {
 		return web.Page{}, err
 	}
 	p := web.Page{Template: "category"}
-	err = d.see(r.Context(), &p, func(ctx context.Context, db bun.IDB) error {
+	err = d.see(r, &p, func(ctx context.Context, db bun.IDB) error {
 		way, err := trace(ctx, db, tag)
 		if err != nil {
 			return err
@@ -151,9 +157,16 @@ func (d desk) categoryPage(r *http.Request) (web.Page, error) {
 			return err
 		}
 		body := categoryBody{Reference: way.reference(), Name: category.Title, Withdrawn: category.Withdrawn, Books: counts[tag].Live}
-		shown, ranges := drawers(r.URL.Path, counts[tag].Last, from, booksPerPage)
-		body.Ranges = ranges
-		books, err := standing(ctx, db, tag, shown)
+		if !category.Withdrawn {
+			body.Acts = []act{
+				{Label: "Add a book", Path: pathOf(tag) + "/books/new"}, {Label: "Rename the category", Path: pathOf(tag) + "/edit"},
+				{Label: "Withdraw the category", Path: pathOf(tag) + "/withdraw"},
+			}
+		}
+		body.Hidden = hides(r, counts[tag].Gone)
+		shown, ranges := drawers(r.URL.Path, counts[tag].last(body.Hidden.Shown), from, booksPerPage)
+		body.Ranges = body.Hidden.keep(ranges)
+		books, err := standing(ctx, db, tag, shown, body.Hidden.Shown)
 		if err != nil {
 			return err
 		}

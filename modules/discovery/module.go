@@ -11,7 +11,7 @@ var Module = module.Module{
 	Name:       "discovery",
 	Projectors: []projection.Projector{Cards},
 	Routes: func(api *httpapi.API, env module.Env) {
-		d := desk{log: env.Log, cards: env.Projections}
+		d := desk{log: env.Log, cards: env.Projections, runner: env.Runner}
 		d.routes(api.Huma())
 		d.pages(api)
 	},

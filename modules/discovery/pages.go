@@ -45,17 +45,23 @@ func (d desk) pages(api *httpapi.API) {
 	if err != nil {
 		panic(err) // embedded
 	}
+	for _, f := range forms {
+		api.Page("GET "+f.path, renderer.Handler(f.open(d)))
+		api.Page("POST "+f.path, renderer.Handler(f.send(d)))
+	}
 	for pattern, page := range map[string]func(*http.Request) (web.Page, error){
 		"GET /{$}":                   d.librariesPage,
 		"GET /libraries/{id}":        d.libraryPage,
 		"GET /libraries/{id}/search": d.searchPage,
 		"GET /categories/{id}":       d.categoryPage,
 		"GET /books/{id}":            d.bookPage,
+		"GET /editions/{id}":         d.editionPage,
 		// What else is asked for under these is no page, and is told so on one.
 		"GET /libraries/{$}": func(*http.Request) (web.Page, error) { return web.Page{Goto: "/"}, nil },
 		"GET /libraries/":    noPage,
 		"GET /categories/":   noPage,
 		"GET /books/":        noPage,
+		"GET /editions/":     noPage,
 	} {
 		api.Page(pattern, renderer.Handler(page))
 	}
@@ -67,13 +73,18 @@ func noPage(r *http.Request) (web.Page, error) {
 }
 
 // see reads what a page shows, from one snapshot of the cards that knows all that is in the log by now. If the cards are not so
-// far within a glance, the page shows what they have and says so. f may be called more than once.
-func (d desk) see(ctx context.Context, p *web.Page, f func(context.Context, bun.IDB) error) error {
+// far within a glance, the page shows what they have and says so. Someone who has just changed something comes with the position
+// of the change, as ?at=N: for that the page waits longer. f may be called more than once.
+func (d desk) see(r *http.Request, p *web.Page, f func(context.Context, bun.IDB) error) error {
+	ctx := r.Context()
 	head, err := d.log.Head(ctx)
 	if err != nil {
 		return err
 	}
 	q := projection.Query{Projector: Cards.Name, Min: head.Position, Wait: glance}
+	if at, err := strconv.ParseInt(r.URL.Query().Get("at"), 10, 64); err == nil && at > 0 {
+		q.Wait = patience
+	}
 	position, err := d.cards.View(ctx, q, f)
 	if late(err) {
 		behind := err
@@ -86,6 +97,49 @@ func (d desk) see(ctx context.Context, p *web.Page, f func(context.Context, bun.
 	}
 	p.Header = http.Header{"Accession-Position": {strconv.FormatInt(int64(position), 10)}}
 	return err
+}
+
+// act is something that can be done about what a page shows: a link to a form.
+type act struct {
+	Label string
+	About string // what it is done to, where that is not plain to those who only hear the link
+	Path  string
+}
+
+// hidden is what a page hides, and where it does not.
+type hidden struct {
+	Gone  int    // how many things were withdrawn
+	Shown bool   // whether they are shown
+	Path  string // the page that shows them, or hides them again
+}
+
+// hides reads whether someone asks for what was withdrawn, too.
+func hides(r *http.Request, gone int) hidden {
+	q := r.URL.Query()
+	h := hidden{Gone: gone, Shown: q.Get("withdrawn") == "true"}
+	q.Del("from")
+	q.Del("at")
+	q.Del("cursor")
+	if h.Shown {
+		q.Del("withdrawn")
+	} else {
+		q.Set("withdrawn", "true")
+	}
+	h.Path = r.URL.Path
+	if len(q) > 0 {
+		h.Path += "?" + q.Encode()
+	}
+	return h
+}
+
+// keep carries over to the other ranges of a drawer that what was withdrawn is shown.
+func (h hidden) keep(ranges []numbers) []numbers {
+	for i := range ranges {
+		if h.Shown && !ranges[i].Gap {
+			ranges[i].Path += "&withdrawn=true"
+		}
+	}
+	return ranges
 }
 
 // card is one line of a drawer.

@@ -128,10 +128,13 @@ type span struct {
 	Open     bool
 }
 
-// standing lists the live entries that stand in parent, by number.
-func standing(ctx context.Context, db bun.IDB, parent event.Tag, s span) ([]entry, error) {
+// standing lists the entries that stand in parent, by number; withdrawn ones, too, if asked for.
+func standing(ctx context.Context, db bun.IDB, parent event.Tag, s span, withdrawn bool) ([]entry, error) {
 	var es []entry
-	q := db.NewSelect().Model(&es).Where("e.parent = ?", parent).Where("NOT e.withdrawn").OrderExpr(byNumber)
+	q := db.NewSelect().Model(&es).Where("e.parent = ?", parent).OrderExpr(byNumber)
+	if !withdrawn {
+		q = q.Where("NOT e.withdrawn")
+	}
 	if s.Open {
 		q = q.Where("e.number >= ? OR e.number = 0", s.From)
 	} else {
@@ -143,12 +146,22 @@ func standing(ctx context.Context, db bun.IDB, parent event.Tag, s span) ([]entr
 	return es, nil
 }
 
-// tally is what there is in a drawer: how many live entries, and the highest number among them.
+// tally is what there is in a drawer: how many live entries, and the highest number among them; how many withdrawn ones, and
+// the highest number of all.
 type tally struct {
 	Live, Last int
+	Gone, Ever int
 }
 
-// count counts the live entries that stand in each of the parents.
+// last is the highest number that is shown.
+func (t tally) last(withdrawn bool) int {
+	if withdrawn {
+		return t.Ever
+	}
+	return t.Last
+}
+
+// count counts the entries that stand in each of the parents.
 func count(ctx context.Context, db bun.IDB, parents ...event.Tag) (map[event.Tag]tally, error) {
 	counts := make(map[event.Tag]tally, len(parents))
 	if len(parents) == 0 {
@@ -158,8 +171,10 @@ func count(ctx context.Context, db bun.IDB, parents ...event.Tag) (map[event.Tag
 		Parent event.Tag
 		tally  `bun:",extend"`
 	}
-	err := db.NewSelect().Model((*entry)(nil)).ColumnExpr("e.parent, count(*) AS live, max(e.number) AS last").
-		Where("e.parent IN (?)", bun.List(parents)).Where("NOT e.withdrawn").GroupExpr("e.parent").Scan(ctx, &rows)
+	err := db.NewSelect().Model((*entry)(nil)).ColumnExpr("e.parent, max(e.number) AS ever").
+		ColumnExpr("sum(CASE WHEN e.withdrawn THEN 0 ELSE 1 END) AS live, max(CASE WHEN e.withdrawn THEN 0 ELSE e.number END) AS last").
+		ColumnExpr("sum(CASE WHEN e.withdrawn THEN 1 ELSE 0 END) AS gone").
+		Where("e.parent IN (?)", bun.List(parents)).GroupExpr("e.parent").Scan(ctx, &rows)
 	if err != nil {
 		return nil, fmt.Errorf("count entries: %w", err)
 	}

@@ -21,6 +21,7 @@ type searchBody struct {
 	Found       string // how many there are, as far as that is known
 	Next        string
 	Hint        string
+	Hidden      hidden
 }
 
 func (d desk) searchPage(r *http.Request) (web.Page, error) {
@@ -29,7 +30,8 @@ func (d desk) searchPage(r *http.Request) (web.Page, error) {
 		return web.Page{}, err
 	}
 	query := strings.TrimSpace(r.URL.Query().Get("q"))
-	listing := httpapi.Listing{"search-page", string(tag), query}
+	gone := hides(r, 0)
+	listing := httpapi.Listing{"search-page", string(tag), query, strconv.FormatBool(gone.Shown)}
 	var from after
 	if err := listing.Open(r.URL.Query().Get("cursor"), &from); err != nil {
 		return web.Page{}, err
@@ -41,20 +43,20 @@ func (d desk) searchPage(r *http.Request) (web.Page, error) {
 		}
 	}
 	p := web.Page{Template: "search", Title: "Search"}
-	err = d.see(r.Context(), &p, func(ctx context.Context, db bun.IDB) error {
+	err = d.see(r, &p, func(ctx context.Context, db bun.IDB) error {
 		library, err := find(ctx, db, tag)
 		if err != nil {
 			return err
 		}
 		within(&p, library, query)
 		p.Trail = []web.Crumb{crumb(nameOf(library), pathOf(tag)), {Name: "Search"}}
-		body := searchBody{Name: library.Title, Query: query}
+		body := searchBody{Name: library.Title, Query: query, Hidden: gone}
 		if query == "" {
 			p.Body = body
 			return nil
 		}
 		p.Title = query
-		found, err := matches(ctx, db, library, asked, false, from, hitsPerPage+1)
+		found, err := matches(ctx, db, library, asked, gone.Shown, from, hitsPerPage+1)
 		if err != nil {
 			return err
 		}
@@ -70,6 +72,9 @@ func (d desk) searchPage(r *http.Request) (web.Page, error) {
 				body.Found = "More of them, in the order of their references"
 			}
 			next := url.Values{"q": {query}, "cursor": {listing.Cursor(found[hitsPerPage-1].after)}}
+			if gone.Shown {
+				next.Set("withdrawn", "true")
+			}
 			body.Next = r.URL.Path + "?" + next.Encode()
 		}
 		lines := make([]line, len(found))
@@ -79,6 +84,15 @@ func (d desk) searchPage(r *http.Request) (web.Page, error) {
 		body.Cards, err = bookCards(ctx, db, lines)
 		if len(found) == 0 {
 			body.Hint = hint(query)
+			if !gone.Shown { // a label may be on what is gone: nobody shall read that its number was never given
+				was, err := matches(ctx, db, library, asked, true, after{}, 1)
+				if err != nil {
+					return err
+				}
+				if body.Hidden.Gone = len(was); len(was) > 0 {
+					body.Hint = "But something that was withdrawn does."
+				}
+			}
 		}
 		p.Body = body
 		return err

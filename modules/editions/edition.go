@@ -7,6 +7,7 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
 	"accession/modules/library/libraryevents"
+	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/reference"
 	"accession/platform/usecase"
@@ -44,6 +45,28 @@ func Stored(r usecase.Receipt, category, book int) Edition {
 		ISBN: known(e.ISBN), Publisher: known(e.Publisher), Year: known(e.Year), Language: known(e.Language), Format: known(e.Format),
 		Reference: known(reference.Of(category, book, e.Number)),
 	}
+}
+
+// fromLog reads an edition, and its version, from the log as it was at a position; 0 is now.
+func fromLog(ctx context.Context, log eventlog.Reader, id editionsevents.EditionID, at event.Position) (Edition, int, error) {
+	log = asOf{log, at}
+	s, version, err := eventlog.Fold(ctx, log, id.Tag(), play)
+	if err != nil {
+		return Edition{}, 0, err
+	}
+	if s.added == nil {
+		return Edition{}, 0, ErrEditionNotFound
+	}
+	category, book, err := placeOf(ctx, log, s.added.Book)
+	if err != nil {
+		return Edition{}, 0, err
+	}
+	e, i := s.added, s.imprint
+	return Edition{
+		ID: e.Edition.String(), BookID: e.Book.String(), Number: known(e.Number), BaseEditionID: known(baseID(e.Base)),
+		ISBN: known(i.ISBN), Publisher: known(i.Publisher), Year: known(i.Year), Language: known(i.Language), Format: known(i.Format),
+		Withdrawn: s.withdrawn, Reference: known(reference.Of(category, book, e.Number)),
+	}, version, nil
 }
 
 func baseID(id editionsevents.EditionID) string {

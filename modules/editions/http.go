@@ -12,13 +12,14 @@ import (
 	"accession/platform/module"
 	"accession/platform/problem"
 	"accession/platform/projection"
+	"accession/platform/usecase"
 
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/uptrace/bun"
 )
 
-// ErrEditionNotFound: there is no edition with the id.
-var ErrEditionNotFound = problem.New(problem.NotFound, "edition-not-found", "There is no edition with this id.")
+// ErrEditionNotFound: there is no edition with the id, or, to those who would change it, it is withdrawn.
+var ErrEditionNotFound = problem.New(problem.NotFound, "edition-not-found", "There is no edition with this id, or it was withdrawn.")
 
 // ImprintBody is what is printed in an edition, as clients say it. All of it may be left out or null.
 type ImprintBody struct {
@@ -58,10 +59,33 @@ type getEditionInput struct {
 type listEditionsInput struct {
 	httpapi.Consistency
 	httpapi.Paging
+	httpapi.Withdrawn
 	Book string `path:"id" doc:"The book's id."`
 }
 
+type correctEditionInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID   string `path:"id" doc:"The edition's id."`
+	Body struct {
+		ISBN      httpapi.Optional[string] `json:"isbn,omitzero" doc:"ISBN-10 or ISBN-13, with hyphens or without; kept as ISBN-13." example:"978-0-14-044913-6"`
+		Publisher httpapi.Optional[string] `json:"publisher,omitzero" doc:"Up to 200 characters."`
+		Year      httpapi.Optional[int]    `json:"year,omitzero" doc:"From 1000 to next year."`
+		Language  httpapi.Optional[string] `json:"language,omitzero" doc:"Up to 200 characters." example:"en"`
+		Format    httpapi.Optional[string] `json:"format,omitzero" doc:"Up to 200 characters." example:"paperback"`
+	}
+}
+
+type withdrawEditionInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID     string `path:"id" doc:"The edition's id."`
+	Reason string `query:"reason" doc:"Why: up to 1,000 characters."`
+}
+
 func routes(api *httpapi.API, env module.Env) {
+	changeRoutes(api, env)
+
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "add-edition", Method: http.MethodPost, Path: "/books/{id}/editions", Tags: []string{"Editions"},
 		Summary: "Add an edition to a book", DefaultStatus: http.StatusCreated, Metadata: httpapi.Also(http.StatusOK, http.StatusAccepted),
@@ -121,14 +145,14 @@ func routes(api *httpapi.API, env module.Env) {
 		if err := httpapi.ParseID(&book, in.Book, ErrBookNotFound); err != nil {
 			return nil, err
 		}
-		listing := httpapi.Listing{"editions", book.String()}
+		listing := httpapi.Listing{"editions", book.String(), in.Part()}
 		var after place
 		if err := listing.Open(in.Cursor, &after); err != nil {
 			return nil, err
 		}
 		var found []Edition
 		at, err := env.Read(ctx, Editions.Name, in.Consistency, ErrBookNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listEditions(ctx, db, book.String(), after, in.Limit+1)
+			found, err = listEditions(ctx, db, book.String(), in.Withdrawn.Withdrawn, after, in.Limit+1)
 			return err
 		})
 		if err != nil {
@@ -137,6 +161,52 @@ func routes(api *httpapi.API, env module.Env) {
 		return httpapi.NewList(ctx, in.Paging, found, func(last Edition) string {
 			return listing.Cursor(placeInList(last))
 		}).At(at), nil
+	})
+}
+
+func changeRoutes(api *httpapi.API, env module.Env) {
+	tags := []string{"Editions"}
+	change := func(ctx context.Context, id editionsevents.EditionID, req usecase.Request) (*httpapi.Written[Edition], error) {
+		receipt, err := env.Runner.Run(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		e, version, err := fromLog(ctx, env.Log, id, receipt.Position)
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.Changed(e, version, receipt.Position), nil
+	}
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "correct-edition", Method: http.MethodPatch, Path: "/editions/{id}", Tags: tags,
+		Summary: "Correct an edition", Description: "A merge patch: what is left out stays, null clears.", DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(ErrEditionNotFound, ErrISBNTaken, consistency.ErrVersionConflict, usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *correctEditionInput) (*httpapi.Written[Edition], error) {
+		cmd := CorrectEdition{Seen: in.Seen(), Imprint: Correction{
+			ISBN: in.Body.ISBN.Change(), Publisher: in.Body.Publisher.Change(), Year: in.Body.Year.Change(),
+			Language: in.Body.Language.Change(), Format: in.Body.Format.Change(),
+		}}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, ErrEditionNotFound); err != nil {
+			return nil, err
+		}
+		if y := in.Body.Year; y.Value != nil && *y.Value == 0 { // to the command it is nothing, to people a year that is none
+			return nil, problem.InvalidField("body.year", nil, "0 is not a year: null clears it")
+		}
+		e, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return e, problem.Under("body.", err)
+	})
+
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "withdraw-edition", Method: http.MethodDelete, Path: "/editions/{id}", Tags: tags,
+		Summary: "Withdraw an edition", Description: "It can still be read, and its number stays used up.", DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(ErrEditionNotFound, ErrLastEdition, consistency.ErrVersionConflict, usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *withdrawEditionInput) (*httpapi.Written[Edition], error) {
+		cmd := WithdrawEdition{Seen: in.Seen(), Reason: in.Reason}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, ErrEditionNotFound); err != nil {
+			return nil, err
+		}
+		e, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return e, problem.Under("query.", err)
 	})
 }
 

@@ -15,7 +15,7 @@ import (
 
 // Editions is the read model behind the editions of the API, with what a reference needs of their books and categories.
 var Editions = projection.Projector{
-	Name: "editions", Version: 1,
+	Name: "editions", Version: 2,
 	Tables: []projection.Table{
 		{Model: (*editionRow)(nil), Indexes: []projection.Index{{Columns: []string{"book_id", "number"}}}},
 		{Model: (*bookRow)(nil)},
@@ -30,12 +30,27 @@ var Editions = projection.Projector{
 			w.Put(&bookRow{ID: e.Book.String(), CategoryID: e.Category.String(), Number: e.Number})
 			return nil
 		}),
+		projection.On(func(_ context.Context, w *projection.Writer, e *catalogueevents.BookMoved, _ event.Envelope) error {
+			w.Put(&bookRow{ID: e.Book.String(), CategoryID: e.Category.String(), Number: e.Number})
+			return nil
+		}),
 		projection.On(func(_ context.Context, w *projection.Writer, e *editionsevents.EditionAdded, env event.Envelope) error {
 			w.Put(&editionRow{
 				ID: e.Edition.String(), BookID: e.Book.String(), Number: e.Number, BaseID: baseID(e.Base),
 				ISBN: e.ISBN, Publisher: e.Publisher, Year: e.Year, Language: e.Language, Format: e.Format, Version: env.Version,
 			})
 			return nil
+		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *editionsevents.EditionCorrected, env event.Envelope) error {
+			return projection.Change(ctx, w, &editionRow{ID: e.Edition.String()}, func(r *editionRow) {
+				r.ISBN, r.Publisher, r.Year, r.Language, r.Format = e.ISBN, e.Publisher, e.Year, e.Language, e.Format
+				r.Version = env.Version
+			})
+		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *editionsevents.EditionWithdrawn, env event.Envelope) error {
+			return projection.Change(ctx, w, &editionRow{ID: e.Edition.String()}, func(r *editionRow) {
+				r.Withdrawn, r.Version = true, env.Version
+			})
 		}),
 	},
 }
@@ -53,6 +68,7 @@ type editionRow struct {
 	Year      int    `bun:"year,notnull"`
 	Language  string `bun:"language,notnull"`
 	Format    string `bun:"format,notnull"`
+	Withdrawn bool   `bun:"withdrawn,notnull"`
 	Version   int    `bun:"version,notnull"` // of the edition's stream
 }
 
@@ -78,6 +94,6 @@ func (r editionRow) edition(category, book int) Edition {
 	return Edition{
 		ID: r.ID, BookID: r.BookID, Number: known(r.Number), BaseEditionID: known(r.BaseID),
 		ISBN: known(r.ISBN), Publisher: known(r.Publisher), Year: known(r.Year), Language: known(r.Language), Format: known(r.Format),
-		Reference: known(reference.Of(category, book, r.Number)),
+		Withdrawn: r.Withdrawn, Reference: known(reference.Of(category, book, r.Number)),
 	}
 }

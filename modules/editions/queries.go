@@ -40,14 +40,17 @@ type place struct {
 	ID     string `json:"id"`
 }
 
-// listEditions lists a book's editions by number, ascending, behind after. A book that is not there is sql.ErrNoRows.
-func listEditions(ctx context.Context, db bun.IDB, book string, after place, limit int) ([]Edition, error) {
+// listEditions lists a book's editions by number, ascending, behind after; those withdrawn only when asked for. A book that is not there is sql.ErrNoRows.
+func listEditions(ctx context.Context, db bun.IDB, book string, withdrawn bool, after place, limit int) ([]Edition, error) {
 	n, err := findNumbers(ctx, db, book)
 	if err != nil {
 		return nil, err
 	}
 	var rows []editionRow
 	q := db.NewSelect().Model(&rows).Where("e.book_id = ?", book).OrderExpr("e.number, e.id").Limit(int64(limit))
+	if !withdrawn {
+		q = q.Where("NOT e.withdrawn")
+	}
 	if after.ID != "" {
 		q = q.Where("(e.number, e.id) > (?, ?)", after.Number, after.ID)
 	}

@@ -1,6 +1,7 @@
 // Package exchange brings catalogues in from files, through the ordinary commands of the other contexts: nothing that the API
-// would refuse comes in here.
+// would refuse comes in here. And it writes them out again.
 //
-// [Importer] runs an import; package gutenberg reads the one format there is so far, package sample holds the catalogue that
-// comes with the product.
+// A [Catalogue] is what a file of ours holds. [Read] makes one from the log, [ParseJSONL] and [ParseCSV] from a file;
+// [Catalogue.WriteJSONL] and [Catalogue.WriteCSV] write one. [Importer] runs an import; package gutenberg reads one more
+// format, package sample holds the catalogue that comes with the product.
 package exchange

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -97,9 +98,7 @@ func (im Importer) library(ctx context.Context, name string) (libraryevents.Libr
 		case len(found) == 1:
 			return found[0], Present, nil
 		case len(found) > 1:
-			e := *ErrLibraryAmbiguous
-			e.Message = fmt.Sprintf("%d libraries are called %q. Choose another name with --library, or rename all but one.", len(found), name)
-			return id, Refused, &e
+			return id, Refused, ambiguous(len(found), name)
 		}
 		id = libraryevents.NewLibraryID()
 	}
@@ -110,16 +109,30 @@ func (im Importer) library(ctx context.Context, name string) (libraryevents.Libr
 	return id, outcome, err
 }
 
+func ambiguous(n int, name string) error {
+	return problem.New(ErrLibraryAmbiguous.Kind, ErrLibraryAmbiguous.Code,
+		"%d libraries are called %q. Choose another name with --library, or rename all but one.", n, name)
+}
+
 // called are the libraries with the name.
 func (im Importer) called(ctx context.Context, name string) ([]libraryevents.LibraryID, error) {
 	var found []libraryevents.LibraryID
-	opened := &libraryevents.LibraryOpened{}
-	for env, err := range im.Log.Read(ctx, eventlog.Query{Types: []string{opened.EventType()}}) {
+	opened, renamed := &libraryevents.LibraryOpened{}, &libraryevents.LibraryRenamed{}
+	for env, err := range im.Log.Read(ctx, eventlog.Query{Types: []string{opened.EventType(), renamed.EventType()}}) {
 		if err != nil {
 			return nil, fmt.Errorf("find library: %w", err)
 		}
-		if e, ok := env.Event.(*libraryevents.LibraryOpened); ok && e.Name == name {
-			found = append(found, e.Library)
+		var id libraryevents.LibraryID
+		var now string
+		switch e := env.Event.(type) {
+		case *libraryevents.LibraryOpened:
+			id, now = e.Library, e.Name
+		case *libraryevents.LibraryRenamed:
+			id, now = e.Library, e.Name
+		}
+		found = slices.DeleteFunc(found, func(l libraryevents.LibraryID) bool { return l == id })
+		if now == name {
+			found = append(found, id)
 		}
 	}
 	return found, nil
@@ -128,14 +141,24 @@ func (im Importer) called(ctx context.Context, name string) ([]libraryevents.Lib
 // categories are those that the library has, by their names as the rule compares them.
 func (im Importer) categories(ctx context.Context, lib libraryevents.LibraryID) (map[string]libraryevents.CategoryID, error) {
 	there := map[string]libraryevents.CategoryID{}
-	created := &libraryevents.CategoryCreated{}
-	for env, err := range im.Log.Read(ctx, eventlog.Query{Tag: lib.Tag(), Types: []string{created.EventType()}}) {
+	called := map[libraryevents.CategoryID]string{}
+	created, renamed, withdrawn := &libraryevents.CategoryCreated{}, &libraryevents.CategoryRenamed{}, &libraryevents.CategoryWithdrawn{}
+	types := []string{created.EventType(), renamed.EventType(), withdrawn.EventType()}
+	for env, err := range im.Log.Read(ctx, eventlog.Query{Tag: lib.Tag(), Types: types}) {
 		if err != nil {
 			return nil, fmt.Errorf("list categories: %w", err)
 		}
-		if e, ok := env.Event.(*libraryevents.CategoryCreated); ok {
-			there[text.Fold(e.Name)] = e.Category
+		switch e := env.Event.(type) {
+		case *libraryevents.CategoryCreated:
+			called[e.Category] = e.Name
+		case *libraryevents.CategoryRenamed:
+			called[e.Category] = e.Name
+		case *libraryevents.CategoryWithdrawn:
+			delete(called, e.Category)
 		}
+	}
+	for id, name := range called {
+		there[text.Fold(name)] = id
 	}
 	return there, nil
 }
@@ -158,27 +181,33 @@ func (im Importer) founder(ctx context.Context, category libraryevents.CategoryI
 
 // do runs a request, or in a dry run only looks whether it could be run.
 func (im Importer) do(ctx context.Context, req usecase.Request) (Outcome, error) {
+	outcome, _, err := im.ask(ctx, req)
+	return outcome, err
+}
+
+// ask is do, with the receipt; that is empty in a dry run.
+func (im Importer) ask(ctx context.Context, req usecase.Request) (Outcome, usecase.Receipt, error) {
 	if im.DryRun {
 		if err := req.Command.Execute(ctx, usecase.NewUnit(im.Log, time.Now())); err != nil {
-			return Created, err
+			return Created, usecase.Receipt{}, err
 		}
 		d, done, err := im.Log.Done(ctx, req.Key)
 		switch {
 		case err != nil || !done:
-			return Created, err
+			return Created, usecase.Receipt{}, err
 		case !bytes.Equal(d.Fingerprint, req.Fingerprint):
-			return Present, ErrChanged
+			return Present, usecase.Receipt{}, ErrChanged
 		}
-		return Present, nil
+		return Present, usecase.Receipt{}, nil
 	}
 	receipt, err := im.Runner.Run(ctx, req)
 	switch {
 	case errors.Is(err, ErrChanged):
-		return Present, ErrChanged // which says more than the runner can
+		return Present, receipt, ErrChanged // which says more than the runner can
 	case err == nil && receipt.Repeated:
-		return Present, nil
+		return Present, receipt, nil
 	}
-	return Created, err
+	return Created, receipt, err
 }
 
 func (im Importer) progress() {

@@ -42,6 +42,7 @@ type Report struct {
 	Skipped    int    `json:"skipped"` // rows
 	Warned     int    `json:"warned"`  // rows
 	DryRun     bool   `json:"dry_run"`
+	Anew       bool   `json:"numbered_anew,omitempty"` // the numbers, and so the references, may not be those of the file
 
 	mu       sync.Mutex
 	lines    []Line

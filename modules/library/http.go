@@ -49,12 +49,30 @@ type listLibrariesInput struct {
 type listCategoriesInput struct {
 	httpapi.Consistency
 	httpapi.Paging
+	httpapi.Withdrawn
 	Library string `path:"id" doc:"The library's id."`
+}
+
+type renameInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID   string `path:"id"`
+	Body struct {
+		Name httpapi.Optional[string] `json:"name,omitzero" nullable:"false" doc:"1 to 200 characters."`
+	}
+}
+
+type withdrawCategoryInput struct {
+	httpapi.Actor
+	httpapi.Precondition
+	ID     string `path:"id"`
+	Reason string `query:"reason" doc:"Why: up to 1,000 characters."`
 }
 
 func routes(api *httpapi.API, env module.Env) {
 	libraryRoutes(api, env)
 	categoryRoutes(api, env)
+	changeRoutes(api, env)
 }
 
 func libraryRoutes(api *httpapi.API, env module.Env) {
@@ -178,19 +196,107 @@ func categoryRoutes(api *httpapi.API, env module.Env) {
 		if err := httpapi.ParseID(&library, in.Library, ErrLibraryNotFound); err != nil {
 			return nil, err
 		}
-		listing := httpapi.Listing{"categories", library.String()}
+		listing := httpapi.Listing{"categories", library.String(), in.Part()}
 		var after place
 		if err := listing.Open(in.Cursor, &after); err != nil {
 			return nil, err
 		}
 		var found []Category
 		at, err := env.Read(ctx, Libraries.Name, in.Consistency, ErrLibraryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listCategories(ctx, db, library.String(), after, in.Limit+1)
+			found, err = listCategories(ctx, db, library.String(), in.Withdrawn.Withdrawn, after, in.Limit+1)
 			return err
 		})
 		if err != nil {
 			return nil, err
 		}
 		return httpapi.NewList(ctx, in.Paging, found, func(last Category) string { return listing.Cursor(placeOf(last)) }).At(at), nil
+	})
+}
+
+func changeRoutes(api *httpapi.API, env module.Env) {
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "rename-library", Method: http.MethodPatch, Path: "/libraries/{id}", Tags: []string{"Libraries"},
+		Summary: "Rename a library", Description: "A merge patch: what is left out stays.", DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(ErrLibraryNotFound, consistency.ErrVersionConflict, usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *renameInput) (*httpapi.Written[Library], error) {
+		cmd := RenameLibrary{Seen: in.Seen()}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, ErrLibraryNotFound); err != nil {
+			return nil, err
+		}
+		name, err := in.Body.Name.Set("body.name")
+		if err != nil {
+			return nil, err
+		}
+		var receipt usecase.Receipt
+		if name != nil {
+			cmd.Name = *name
+			if receipt, err = env.Runner.Run(ctx, cmd.Request(in.Who())); err != nil {
+				return nil, problem.Under("body.", err)
+			}
+		}
+		l, version, err := libraryFromLog(ctx, env.Log, cmd.ID, receipt.Position)
+		if err == nil && name == nil {
+			err = usecase.CheckVersion(cmd.Seen, version)
+		}
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.Changed(l, version, receipt.Position), nil
+	})
+
+	tags := []string{"Categories"}
+	change := func(ctx context.Context, id libraryevents.CategoryID, req usecase.Request) (*httpapi.Written[Category], error) {
+		receipt, err := env.Runner.Run(ctx, req)
+		if err != nil {
+			return nil, err
+		}
+		c, version, err := categoryFromLog(ctx, env.Log, id, receipt.Position)
+		if err != nil {
+			return nil, err
+		}
+		return httpapi.Changed(c, version, receipt.Position), nil
+	}
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "rename-category", Method: http.MethodPatch, Path: "/categories/{id}", Tags: tags,
+		Summary: "Rename a category", Description: "A merge patch: what is left out stays.", DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(catalogue.ErrCategoryNotFound, ErrCategoryNameTaken, consistency.ErrVersionConflict, usecase.ErrVersionMismatch,
+			consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *renameInput) (*httpapi.Written[Category], error) {
+		cmd := RenameCategory{Seen: in.Seen()}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, catalogue.ErrCategoryNotFound); err != nil {
+			return nil, err
+		}
+		name, err := in.Body.Name.Set("body.name")
+		if err != nil {
+			return nil, err
+		}
+		if name == nil {
+			c, version, err := categoryFromLog(ctx, env.Log, cmd.ID, 0)
+			switch {
+			case err != nil:
+				return nil, err
+			case c.Withdrawn:
+				return nil, catalogue.ErrCategoryNotFound
+			}
+			return httpapi.Changed(c, version, 0), usecase.CheckVersion(cmd.Seen, version)
+		}
+		cmd.Name = *name
+		c, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return c, problem.Under("body.", err)
+	})
+
+	huma.Register(api.Huma(), huma.Operation{
+		OperationID: "withdraw-category", Method: http.MethodDelete, Path: "/categories/{id}", Tags: tags,
+		Summary: "Withdraw a category without live books", Description: "It can still be read, and its number stays used up.",
+		DefaultStatus: http.StatusOK,
+		Errors: httpapi.Errors(catalogue.ErrCategoryNotFound, catalogue.ErrCategoryNotEmpty, consistency.ErrVersionConflict,
+			usecase.ErrVersionMismatch, consistency.ErrScopeBusy),
+	}, func(ctx context.Context, in *withdrawCategoryInput) (*httpapi.Written[Category], error) {
+		cmd := WithdrawCategory{Seen: in.Seen(), Reason: in.Reason}
+		if err := httpapi.ParseID(&cmd.ID, in.ID, catalogue.ErrCategoryNotFound); err != nil {
+			return nil, err
+		}
+		c, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		return c, problem.Under("query.", err)
 	})
 }

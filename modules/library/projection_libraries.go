@@ -12,7 +12,7 @@ import (
 
 // Libraries is the read model behind the libraries and categories of the API.
 var Libraries = projection.Projector{
-	Name: "library-libraries", Version: 1,
+	Name: "library-libraries", Version: 2,
 	Tables: []projection.Table{
 		{Model: (*libraryRow)(nil), Indexes: []projection.Index{{Columns: []string{"name", "id"}}}},
 		{Model: (*categoryRow)(nil), Indexes: []projection.Index{{Columns: []string{"library_id", "number"}}}},
@@ -22,9 +22,24 @@ var Libraries = projection.Projector{
 			w.Put(&libraryRow{ID: e.Library.String(), Name: e.Name, Version: env.Version})
 			return nil
 		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *libraryevents.LibraryRenamed, env event.Envelope) error {
+			return projection.Change(ctx, w, &libraryRow{ID: e.Library.String()}, func(r *libraryRow) {
+				r.Name, r.Version = e.Name, env.Version
+			})
+		}),
 		projection.On(func(_ context.Context, w *projection.Writer, e *libraryevents.CategoryCreated, env event.Envelope) error {
 			w.Put(&categoryRow{ID: e.Category.String(), LibraryID: e.Library.String(), Number: e.Number, Name: e.Name, Version: env.Version})
 			return nil
+		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *libraryevents.CategoryRenamed, env event.Envelope) error {
+			return projection.Change(ctx, w, &categoryRow{ID: e.Category.String()}, func(r *categoryRow) {
+				r.Name, r.Version = e.Name, env.Version
+			})
+		}),
+		projection.On(func(ctx context.Context, w *projection.Writer, e *libraryevents.CategoryWithdrawn, env event.Envelope) error {
+			return projection.Change(ctx, w, &categoryRow{ID: e.Category.String()}, func(r *categoryRow) {
+				r.Withdrawn, r.Version = true, env.Version
+			})
 		}),
 	},
 }
@@ -46,9 +61,10 @@ type categoryRow struct {
 	LibraryID string `bun:"library_id,notnull"`
 	Number    int    `bun:"number,notnull"`
 	Name      string `bun:"name,notnull"`
+	Withdrawn bool   `bun:"withdrawn,notnull"`
 	Version   int    `bun:"version,notnull"` // of the category's stream
 }
 
 func (r categoryRow) category() Category {
-	return Category{ID: r.ID, LibraryID: r.LibraryID, Number: known(r.Number), Name: r.Name}
+	return Category{ID: r.ID, LibraryID: r.LibraryID, Number: known(r.Number), Name: r.Name, Withdrawn: r.Withdrawn}
 }

@@ -8,11 +8,11 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// selectLibraries selects libraries with the number of their categories, which is counted when it is asked for: a count kept
+// selectLibraries selects libraries with the number of their live categories, which is counted when it is asked for: a count kept
 // in a row would have to be right after every replay.
 func selectLibraries(db bun.IDB) *bun.SelectQuery {
 	return db.NewSelect().TableExpr("library_libraries AS l").ColumnExpr("l.id, l.name, l.version").
-		ColumnExpr("(SELECT COUNT(*) FROM library_categories AS c WHERE c.library_id = l.id) AS categories")
+		ColumnExpr("(SELECT COUNT(*) FROM library_categories AS c WHERE c.library_id = l.id AND NOT c.withdrawn) AS categories")
 }
 
 type countedLibrary struct {
@@ -81,9 +81,9 @@ func placeOf(c Category) place {
 	return p
 }
 
-// listCategories lists a library's categories by number, ascending, behind after. A library that is not there is
-// sql.ErrNoRows.
-func listCategories(ctx context.Context, db bun.IDB, library string, after place, limit int) ([]Category, error) {
+// listCategories lists a library's categories by number, ascending, behind after; those withdrawn only when asked for. A
+// library that is not there is sql.ErrNoRows.
+func listCategories(ctx context.Context, db bun.IDB, library string, withdrawn bool, after place, limit int) ([]Category, error) {
 	there, err := db.NewSelect().Model((*libraryRow)(nil)).Where("l.id = ?", library).Exists(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("find library: %w", err)
@@ -93,6 +93,9 @@ func listCategories(ctx context.Context, db bun.IDB, library string, after place
 	}
 	var rows []categoryRow
 	q := db.NewSelect().Model(&rows).Where("c.library_id = ?", library).OrderExpr("c.number, c.id").Limit(int64(limit))
+	if !withdrawn {
+		q = q.Where("NOT c.withdrawn")
+	}
 	if after.ID != "" {
 		q = q.Where("(c.number, c.id) > (?, ?)", after.Number, after.ID)
 	}

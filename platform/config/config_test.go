@@ -24,7 +24,7 @@ import (
 func constraints() map[string][]string {
 	c := map[string][]string{}
 	for _, name := range []string{"base-edition", "book-exists", "book-number", "category-exists", "category-name",
-		"category-number", "edition-number", "isbn", "library-exists"} {
+		"category-number", "edition-number", "isbn", "last-edition", "library-exists"} {
 		c[name] = []string{"reject", "lock", "queue"}
 	}
 	return c
@@ -285,7 +285,7 @@ func TestMistakes(t *testing.T) {
 				"my.yaml:2: frobnicate: there is no such key; `accession config print` lists all there are",
 				"my.yaml:3: 1: there is no such key; `accession config print` lists all there are",
 				`my.yaml:4: consistency.modes.xyz: there is no such constraint; there are base-edition, book-exists, book-number, category-exists, ` +
-					`category-name, category-number, edition-number, isbn, library-exists`,
+					`category-name, category-number, edition-number, isbn, last-edition, library-exists`,
 			},
 		},
 		{

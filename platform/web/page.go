@@ -11,6 +11,8 @@ type Page struct {
 	Notice   string  // something to know before reading on; "" for nothing
 	Body     any     // what the template works with
 
+	// Wrong is why the page shows a form again: its kind gives the status, and what is not for users goes to the log. nil: nothing is.
+	Wrong  error
 	Header http.Header // sent besides the renderer's own
 	Goto   string      // when set, there is no page: the reader is sent on to this path (303)
 }

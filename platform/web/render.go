@@ -34,7 +34,7 @@ type Renderer struct {
 // with "_" defines is shared by all of them. Templates are called with the [Page] that is rendered; besides the functions
 // of package html/template they have those of [Funcs] and funcs. The error is a mistake in a template.
 func New(templates fs.FS, funcs template.FuncMap) (*Renderer, error) {
-	layout, err := template.New("layout").Funcs(Funcs).Funcs(funcs).ParseFS(ownTemplates, "templates/layout.html")
+	layout, err := template.New("layout").Funcs(Funcs).Funcs(funcs).ParseFS(ownTemplates, "templates/layout.html", "templates/_form.html")
 	if err != nil {
 		return nil, fmt.Errorf("parse layout: %w", err)
 	}
@@ -81,27 +81,48 @@ func (r *Renderer) Handler(f func(*http.Request) (Page, error)) http.Handler {
 			http.Redirect(w, req, p.Goto, http.StatusSeeOther)
 			return
 		}
-		r.write(w, req, http.StatusOK, p)
+		status := http.StatusOK
+		if p.Wrong != nil {
+			e := note(w, req, p.Wrong)
+			status = e.Kind.Status()
+		}
+		r.write(w, req, status, p)
 	})
 }
 
 // Problem answers with a page that says what went wrong, with the status of its kind. What is not for users goes to the
 // log and not on the page.
 func (r *Renderer) Problem(w http.ResponseWriter, req *http.Request, err error) {
+	e := note(w, req, err)
+	body := problemBody{Error: e, Heading: headings[e.Kind.Status()], Seconds: seconds(e)}
+	if body.Heading == "" {
+		body.Heading = http.StatusText(e.Kind.Status())
+	}
+	if e.Kind == problem.Unavailable && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
+		body.Again = req.URL.RequestURI()
+	}
+	r.write(w, req, e.Kind.Status(), Page{Template: "problem", Title: body.Heading, Trail: []Crumb{{Name: body.Heading}}, Body: body})
+}
+
+// note gives the part of err that a reader may see. It logs the rest, and sets when to try again.
+func note(w http.ResponseWriter, req *http.Request, err error) *problem.Error {
 	e := problem.Of(err)
 	if e.Kind == problem.Internal && req.Context().Err() == nil {
 		slog.ErrorContext(req.Context(), "page failed", "path", req.URL.Path, "error", err)
 	}
-	body := problemBody{Error: e, Heading: headings[e.Kind.Status()], Seconds: int(e.RetryAfter.Seconds() + 0.999)}
-	if body.Heading == "" {
-		body.Heading = http.StatusText(e.Kind.Status())
-	}
 	if e.Kind == problem.Unavailable {
-		body.Seconds = max(body.Seconds, 1)
-		w.Header().Set("Retry-After", strconv.Itoa(body.Seconds))
-		body.Again = req.URL.RequestURI()
+		w.Header().Set("Retry-After", strconv.Itoa(seconds(e)))
 	}
-	r.write(w, req, e.Kind.Status(), Page{Template: "problem", Title: body.Heading, Trail: []Crumb{{Name: body.Heading}}, Body: body})
+	return e
+}
+
+// seconds is how long to wait before asking again, at least one where that may help.
+func seconds(e *problem.Error) int {
+	s := int(e.RetryAfter.Seconds() + 0.999)
+	if e.Kind == problem.Unavailable {
+		s = max(s, 1)
+	}
+	return s
 }
 
 // problemBody is what templates/problem.html shows.

@@ -12,6 +12,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"slices"
@@ -20,6 +21,7 @@ import (
 
 	"accession/platform/database"
 	"accession/platform/database/dbtest"
+	"accession/platform/httpapi"
 	"accession/platform/projection"
 	"accession/test/app"
 
@@ -177,4 +179,22 @@ func (s site) furnish(t *testing.T) {
 	must(t, http.StatusCreated, s.post("/libraries", `{"id": "$lib1", "name": "Main"}`))
 	must(t, http.StatusCreated, s.post("/libraries/$lib1/categories", `{"id": "$cat1", "name": "Epic", "book": {
 		"id": "$book1", "title": "Iliad", "authors": ["Homer"], "edition": {"id": "$ed1", "isbn": "9780140275360"}}}`))
+}
+
+// send asks with any method; without a body none is sent.
+func (s site) send(method, path, body string, headers ...string) app.Answer {
+	r := httptest.NewRequest(method, httpapi.Prefix+expand(path), strings.NewReader(expand(body)))
+	for _, h := range headers {
+		name, value, _ := strings.Cut(h, ": ")
+		r.Header.Add(name, value)
+	}
+	return s.Do(r)
+}
+
+func (s site) patch(path, body string, headers ...string) app.Answer {
+	return s.send(http.MethodPatch, path, body, headers...)
+}
+
+func (s site) delete(path string, headers ...string) app.Answer {
+	return s.send(http.MethodDelete, path, "", headers...)
 }

@@ -58,8 +58,9 @@ var walls = []row{
 	{"modules/catalogue", "$context modules/editions", "bun huma"},
 	{"modules/library", "$context modules/catalogue modules/editions", "bun huma"},
 
-	// Discovery reads across the contexts, from their facts alone: it calls no command and reads no table but its own.
-	{"modules/discovery", "$context platform/isbn platform/web", "bun huma"},
+	// Discovery reads across the contexts, from their facts alone: it reads no table but its own. It stands above them, because
+	// the forms on its pages ask for their commands, as the API does.
+	{"modules/discovery", "$context modules/library modules/catalogue modules/editions platform/isbn platform/web", "bun huma"},
 
 	// Exchange brings files in through the commands of the contexts.
 	{"modules/exchange/gutenberg", "platform/problem platform/text", ""},

@@ -42,6 +42,21 @@ var samples = []sample{
 		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Number: 4, Name: `"Ž" & <ß> \ ≠ 𝄞`,
 	}},
 
+	{"full", &libraryevents.LibraryRenamed{Library: libraryevents.LibraryID(id(1)), Name: "City library, east branch"}},
+	{"least", &libraryevents.LibraryRenamed{Library: libraryevents.LibraryID(id(1)), Name: "L"}},
+
+	{"full", &libraryevents.CategoryRenamed{
+		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Name: "Novels and stories",
+	}},
+	{"least", &libraryevents.CategoryRenamed{
+		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Name: "N",
+	}},
+
+	{"full", &libraryevents.CategoryWithdrawn{
+		Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)), Reason: "merged with stories",
+	}},
+	{"least", &libraryevents.CategoryWithdrawn{Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1))}},
+
 	{"full", &catalogueevents.BookAdded{
 		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
 		Number: 14, Title: "Pride and Prejudice", Authors: []string{"Jane Austen", "Šárka Ó Dálaigh"},
@@ -51,6 +66,32 @@ var samples = []sample{
 		Title: "P", Authors: []string{},
 	}},
 
+	{"full", &catalogueevents.BookCorrected{
+		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
+		Title: "Pride and Prejudice", Authors: []string{"Jane Austen"},
+	}},
+	{"least", &catalogueevents.BookCorrected{
+		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
+		Title: "P", Authors: []string{},
+	}},
+
+	{"full", &catalogueevents.BookMoved{
+		Book: catalogueevents.BookID(id(3)), From: libraryevents.CategoryID(id(2)), Category: libraryevents.CategoryID(id(6)),
+		Library: libraryevents.LibraryID(id(1)), Number: 7,
+	}},
+	{"least", &catalogueevents.BookMoved{
+		Book: catalogueevents.BookID(id(3)), From: libraryevents.CategoryID(id(2)), Category: libraryevents.CategoryID(id(6)),
+		Library: libraryevents.LibraryID(id(1)),
+	}},
+
+	{"full", &catalogueevents.BookWithdrawn{
+		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
+		Reason: "lost",
+	}},
+	{"least", &catalogueevents.BookWithdrawn{
+		Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)), Library: libraryevents.LibraryID(id(1)),
+	}},
+
 	{"full", &editionsevents.EditionAdded{
 		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
 		Library: libraryevents.LibraryID(id(1)), Number: 2, Base: editionsevents.EditionID(id(4)),
@@ -58,6 +99,25 @@ var samples = []sample{
 	}},
 	{"least", &editionsevents.EditionAdded{
 		Edition: editionsevents.EditionID(id(4)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
+		Library: libraryevents.LibraryID(id(1)),
+	}},
+
+	{"full", &editionsevents.EditionCorrected{
+		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
+		Library: libraryevents.LibraryID(id(1)),
+		Imprint: editionsevents.Imprint{ISBN: "9780141439518", Publisher: "Penguin", Year: 2003, Language: "en", Format: "paperback"},
+	}},
+	{"least", &editionsevents.EditionCorrected{
+		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
+		Library: libraryevents.LibraryID(id(1)),
+	}},
+
+	{"full", &editionsevents.EditionWithdrawn{
+		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
+		Library: libraryevents.LibraryID(id(1)), Reason: "never printed",
+	}},
+	{"least", &editionsevents.EditionWithdrawn{
+		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
 		Library: libraryevents.LibraryID(id(1)),
 	}},
 }

@@ -52,7 +52,7 @@ func TestWrongCommandLines(t *testing.T) {
 		{"serve --sample=perhaps", `--sample is "perhaps": use true or false. See`},
 		{"import", "accession import needs a FILE. See"},
 		{"import f.csv g.csv", `accession import takes one FILE, but there is also "g.csv". See`},
-		{"import f.csv --format xml", `--format is "xml": use gutenberg. See`},
+		{"import f.csv --format xml", `--format is "xml": use gutenberg, csv or jsonl. See`},
 		{"import f.csv --workers many", `--workers is "many": use a whole number. See`},
 		{"import f.csv --workers 0", `--workers is 0: use 1 to 256. See`},
 		{"import f.csv --workers 257", `--workers is 257: use 1 to 256. See`},

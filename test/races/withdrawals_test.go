@@ -3,6 +3,8 @@ package races_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
+	"slices"
 	"sync"
 	"testing"
 
@@ -15,6 +17,7 @@ import (
 	"accession/platform/consistency/consistencytest"
 	"accession/platform/eventlog"
 	"accession/platform/module"
+	"accession/platform/problem"
 	"accession/platform/usecase"
 )
 
@@ -113,6 +116,118 @@ func withdrawals(t *testing.T, open consistencytest.Open, mode consistency.Mode)
 	findings, err := consistency.Audit(t.Context(), must(module.Constraints(modules)), s.Log, s.Register)
 	if err != nil || len(findings) > 0 {
 		t.Errorf("audit: %v %v", findings, err)
+	}
+}
+
+// TestMovingAndWithdrawingNoDeadlock is rule R11 where things also move and go: each command has several scopes, and which they
+// are is only known once what it is about has been read. 16 at a time, in random order, are refused for what the domain says or
+// not at all.
+func TestMovingAndWithdrawingNoDeadlock(t *testing.T) {
+	t.Parallel()
+	for _, store := range stores {
+		for _, mode := range []consistency.Mode{consistency.Retry, consistency.Lock} {
+			t.Run(store.name+"/"+mode.String(), func(t *testing.T) {
+				t.Parallel()
+				movingAndWithdrawing(t, store.open, mode)
+			})
+		}
+	}
+}
+
+func movingAndWithdrawing(t *testing.T, open consistencytest.Open, mode consistency.Mode) {
+	set := must(module.Constraints(modules))
+	s := open(t, must(module.Registry(modules)))
+	run := runnerIn(s, mode, nil)
+	lib := openLibrary()
+	mustRun(t, run, lib.Request("t"))
+	var cats []library.CreateCategory
+	var books []catalogue.AddBook
+	var eds []editions.AddEdition // a second edition of each book
+	for range 3 {
+		c := createCategory(lib.ID)
+		mustRun(t, run, c.Request("t"))
+		cats = append(cats, c)
+		for range 4 {
+			b := addBook(c.ID)
+			mustRun(t, run, b.Request("t"))
+			e := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: b.ID, Base: b.Edition.ID}
+			mustRun(t, run, e.Request("t"))
+			books, eds = append(books, b), append(eds, e)
+		}
+	}
+
+	// What the domain may say. Numbers that are taken, versions that are no longer and scopes that are busy are not among it.
+	domain := []error{
+		catalogue.ErrCategoryNotFound, catalogue.ErrTargetNotFound, catalogue.ErrCategoryNotEmpty, library.ErrCategoryNameTaken,
+		editions.ErrBookNotFound, editions.ErrEditionNotFound, editions.ErrBaseEditionNotFound, editions.ErrLastEdition, editions.ErrISBNTaken,
+	}
+	const writers, each = 16, 8
+	gate := consistencytest.NewBarrier(writers)
+	var wg sync.WaitGroup
+	for w := range writers {
+		random := rand.New(rand.NewPCG(1111, uint64(w)))
+		wg.Go(func() {
+			gate.Wait(t.Context())
+			for range each {
+				r := randomChange(random, lib, cats, books, eds)
+				_, err := run.Run(t.Context(), r)
+				if err != nil && !slices.ContainsFunc(domain, func(d error) bool { return errors.Is(err, d) }) {
+					t.Errorf("%T: %s: %v", r.Command, problem.Of(err).CodeOrKind(), err)
+				}
+			}
+		})
+	}
+	wg.Wait()
+
+	for _, b := range books {
+		withdrawn := false
+		for env, err := range s.Log.Read(t.Context(), eventlog.Query{Stream: b.ID.Tag()}) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, gone := env.Event.(*catalogueevents.BookWithdrawn)
+			withdrawn = withdrawn || gone
+		}
+		if live := len(liveEditions(t, s, b.ID)); withdrawn != (live == 0) {
+			t.Errorf("a book has %d live editions; withdrawn: %t", live, withdrawn)
+		}
+	}
+	findings, err := consistency.Audit(t.Context(), set, s.Log, s.Register)
+	if err != nil || len(findings) > 0 {
+		t.Errorf("audit: %v %v", findings, err)
+	}
+}
+
+// randomChange is a command about some of the things given. Most of them move, correct and add, so that there is something left
+// to withdraw.
+func randomChange(random *rand.Rand, lib library.OpenLibrary, cats []library.CreateCategory, books []catalogue.AddBook, eds []editions.AddEdition) usecase.Request {
+	cat, i := cats[random.IntN(len(cats))].ID, random.IntN(len(books))
+	book, first, second := books[i].ID, books[i].Edition.ID, eds[i].ID
+	isbn := []string{"978-0-14-044913-6", "0-306-40615-2", ""}[random.IntN(3)]
+	switch random.IntN(16) {
+	case 0:
+		return createCategory(lib.ID).Request("t")
+	case 1:
+		return library.WithdrawCategory{ID: cat}.Request("t")
+	case 2:
+		return catalogue.WithdrawBook{ID: book}.Request("t")
+	case 3:
+		return editions.WithdrawEdition{ID: first}.Request("t")
+	case 4:
+		return editions.WithdrawEdition{ID: second}.Request("t")
+	case 5, 6:
+		c := addBook(cat)
+		c.Edition.Imprint.ISBN = isbn
+		return c.Request("t")
+	case 7, 8:
+		title := fmt.Sprint("Title ", random.IntN(3))
+		return catalogue.CorrectBook{ID: book, Title: &title}.Request("t")
+	case 9, 10:
+		return editions.CorrectEdition{ID: first, Imprint: editions.Correction{ISBN: &isbn}}.Request("t")
+	case 11, 12:
+		return editions.AddEdition{ID: editionsevents.NewEditionID(), Book: book, Base: second, Imprint: editions.Imprint{ISBN: isbn}}.Request("t")
+	default:
+		return catalogue.MoveBook{ID: book, To: cat}.Request("t")
 	}
 }
 

@@ -1,0 +1,265 @@
+package exchange_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"testing"
+
+	"accession/modules/exchange"
+	"accession/modules/library"
+	"accession/modules/library/libraryevents"
+	"accession/platform/usecase"
+)
+
+// id is one that can be read.
+func id(n int) string { return fmt.Sprintf("00000000-0000-7000-8000-%012d", n) }
+
+// small is a file such as people write: without references, with a used-up number, and ids in capitals.
+func small() string {
+	return strings.NewReplacer("L1", id(1), "C1", id(11), "B1", id(21), "E1", id(31), "E2", id(32)).Replace(`{"kind":"library","id":"L1","name":"City"}
+{"kind":"number","in":"library:L1","last":3}
+{"kind":"category","id":"C1","library_id":"L1","number":2,"name":"Novels"}
+{"kind":"number","in":"category:C1","last":5}
+{"kind":"book","id":"B1","category_id":"C1","number":4,"title":"Emma","authors":["Austen, Jane"]}
+{"kind":"edition","id":"E1","book_id":"B1","number":2,"isbn":"9780141439587"}
+{"kind":"edition","id":"E2","book_id":"B1","number":4,"base_edition_id":"E1","year":1815}
+`)
+}
+
+func TestAFileWithUsedUpNumbersGivesThemBack(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	if r := s.jsonl(t, "", small()); r.Refusals() > 0 || r.Anew || r.Rows != 5 || r.Editions.Created != 2 {
+		t.Errorf("report %+v, %v", r, r.Lines())
+	}
+	s.audited(t)
+	got := s.export(t)
+	for _, want := range []string{
+		`"in":"library:` + id(1) + `","last":3`, `"in":"category:` + id(11) + `","last":5`, `"reference":"2.4.4"`, `"reference":"2.4.2"`,
+	} {
+		if !strings.Contains(got, want) {
+			t.Errorf("%s is not in\n%s", want, got)
+		}
+	}
+}
+
+func TestIntoALibraryThatIsNotEmptyNumbersAreAssignedAnew(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.jsonl(t, "", small())
+	other := strings.ReplaceAll(strings.ReplaceAll(small(), "00000000-", "11111111-"), "Novels", "Plays")
+	other = strings.ReplaceAll(other, "9780141439587", "9783161484100")
+	if r := s.jsonl(t, "City", other); r.Refusals() > 0 || !r.Anew || r.Books.Created != 1 || r.Library != id(1) {
+		t.Errorf("report %+v, %v", r, r.Lines())
+	}
+	before := s.export(t)
+	if r := s.jsonl(t, "City", other); r.Books.Present != 1 || r.Books.Created != 0 {
+		t.Errorf("again: %+v", r)
+	}
+	same(t, "importing again", before, s.export(t))
+	if !strings.Contains(before, `"reference":"4.1.2"`) || strings.Contains(before, id(11)[:0]+"11111111-") {
+		t.Errorf("not numbered anew, or not under ids of the library's:\n%s", before)
+	}
+	s.audited(t)
+}
+
+// TestAnImportThatWasCutOffGoesOn stops an import after each of its commands.
+func TestAnImportThatWasCutOffGoesOn(t *testing.T) {
+	t.Parallel()
+	whole := newStore()
+	whole.jsonl(t, "", small())
+	want := whole.export(t)
+	for n := 1; ; n++ {
+		s := newStore()
+		c, err := exchange.ParseJSONL(strings.NewReader(small()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		left := n
+		limited := runner(func(r usecase.Request) (usecase.Receipt, error) {
+			if left--; left < 0 {
+				return usecase.Receipt{}, errors.New("cut off")
+			}
+			return s.Run(t.Context(), r)
+		})
+		_, err = exchange.Importer{Runner: limited, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", c)
+		s.jsonl(t, "", small())
+		same(t, fmt.Sprint("cut off after ", n), want, s.export(t))
+		s.audited(t)
+		if err == nil {
+			return
+		}
+	}
+}
+
+func TestACSVFileComesBack(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.jsonl(t, "", small())
+	var first bytes.Buffer
+	if err := s.read(t).WriteCSV(&first); err != nil {
+		t.Fatal(err)
+	}
+	other := newStore()
+	for range 2 {
+		c, err := exchange.ParseCSV(bytes.NewReader(first.Bytes()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r := other.importing(t, "City", c); r.Refusals() > 0 || r.Rows != 2 || r.Editions.Created+r.Editions.Present != 2 {
+			t.Errorf("report %+v, %v", r, r.Lines())
+		}
+	}
+	if got := other.export(t); strings.Count(got, "\n") != 5 || !strings.Contains(got, `"reference":"1.1.2"`) {
+		t.Errorf("imported:\n%s", got)
+	}
+}
+
+const header = "category,book,title,authors,edition,base,isbn,publisher,year,language,format\n"
+
+func TestACSVFileThatPeopleWrite(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	c, err := exchange.ParseCSV(strings.NewReader("\ufeff" + header +
+		"Novels,,Emma,\"Austen, Jane; A\\;B\",,,,,1815,en,\r\nnovels,,EMMA,\"Austen, Jane;A\\;B\",,,,Penguin,1815,en,\n" +
+		"Novels,,Emma,\"Austen, Jane; A\\;B\",,,,,1815,en,\nPlays,,Faust,,,,,,,de,print\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := s.importing(t, "City", c); r.Refusals() > 0 || r.Skipped != 1 || r.Books.Created != 2 || r.Editions.Created != 3 || r.Categories.Created != 2 {
+		t.Errorf("report %+v, %v", r, r.Lines())
+	}
+	if got := s.export(t); !strings.Contains(got, `"authors":["Austen, Jane","A;B"]`) {
+		t.Errorf("imported:\n%s", got)
+	}
+}
+
+func TestSeveralLibrariesHaveNoOneName(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	file := `{"kind":"library","id":"` + id(1) + `","name":"A"}` + "\n" + `{"kind":"library","id":"` + id(2) + `","name":"A"}` + "\n"
+	c, err := exchange.ParseJSONL(strings.NewReader(file))
+	if err != nil {
+		t.Fatal(err)
+	}
+	im := exchange.Importer{Runner: s, Log: s.log, Actor: "t"}
+	if _, err := im.Catalogue(t.Context(), "B", c); !errors.Is(err, exchange.ErrSeveralLibraries) {
+		t.Errorf("two under one name: %v", err)
+	}
+	s.importing(t, "", c)
+	same(t, "two of one name", file, s.export(t))
+	if _, err := im.Catalogue(t.Context(), "A", must(exchange.ParseJSONL(strings.NewReader(small())))); !errors.Is(err, exchange.ErrLibraryAmbiguous) {
+		t.Errorf("into one of two: %v", err)
+	}
+	s.do(t, library.RenameLibrary{ID: must(parseLibrary(id(1))), Name: "B"}.Request("t"))
+	if r := s.jsonl(t, "B", small()); r.Library != id(1) {
+		t.Errorf("the renamed one was not found: %+v", r)
+	}
+}
+
+func parseLibrary(s string) (l libraryevents.LibraryID, err error) {
+	return l, l.UnmarshalText([]byte(s))
+}
+
+func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
+	t.Parallel()
+	lines := strings.SplitAfter(small(), "\n")
+	without := func(n int) string { return strings.Join(append(append([]string{}, lines[:n-1]...), lines[n:]...), "") }
+	replaced := func(old, by string) string { return strings.Replace(small(), old, by, 1) }
+	for name, test := range map[string]struct{ file, want string }{
+		"empty":                    {"", "Line 1: the file holds no library"},
+		"broken":                   {small() + "{", "Line 8: it is not a JSON object as an export has them: it ends too early."},
+		"not an object":            {"[]", "Line 1: it is not a JSON object as an export has them: it is of type array."},
+		"two objects on a line":    {"{} {}", "Line 1: there is more behind the object"},
+		"another field":            {replaced(`"name":"City"`, `"nom":"City"`), `Line 1: it is not a JSON object as an export has them: unknown field "nom".`},
+		"wrong type":               {replaced(`"number":2`, `"number":"2"`), "Line 3: it is not a JSON object as an export has them: number cannot be of type string."},
+		"another kind":             {replaced(`"kind":"book"`, `"kind":"film"`), `Line 5: kind is "film"`},
+		"no library":               {without(1), "Line 1: in is "},
+		"no category":              {strings.Join(lines[:2], "") + lines[4], "Line 3: its category "},
+		"no book":                  {without(5), "Line 5: its book "},
+		"no base":                  {without(6), "Line 6: its base "},
+		"wrong order":              {lines[2] + lines[0], "Line 1: its library "},
+		"an id twice":              {small() + lines[6], "Line 8: the id " + id(32) + " is in the file already."},
+		"no id":                    {replaced(id(1), "1"), `Line 1: id is "1"`},
+		"a number twice":           {replaced(`"number":4,"base`, `"number":2,"base`), "Line 7: the number 2 is taken"},
+		"base below":               {replaced(`"number":4,"base`, `"number":1,"base`), "Line 7: its base has no lower number than its own."},
+		"number 0":                 {replaced(`"number":2`, `"number":0`), "Line 3: number is 0"},
+		"too many numbers used up": {replaced(`"last":5`, `"last":2000000000`), "Line 3: more than 100000 numbers"},
+		"a book without editions":  {strings.Join(lines[:5], ""), "Line 5: the book has no edition"},
+		"another encoding":         {replaced("Emma", "Emm\xe4"), "Line 5: the file is not in UTF-8"},
+		"UTF-16":                   {"\x00{", "Line 1: the file holds a NUL byte"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := exchange.ParseJSONL(strings.NewReader(test.file))
+			if !errors.Is(err, exchange.ErrFile) || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+	for name, test := range map[string]struct{ file, want string }{
+		"empty":                 {"", "Line 1: the file is empty."},
+		"wrong header":          {"a,b\n", "Line 1: the header is not category,book,"},
+		"too few columns":       {header + "a,b\n", "Line 2: it has 2 columns, and the header 11."},
+		"broken quoting":        {header + "\"a\n,,,\n", "Line 2: a quotation mark is missing"},
+		"no title":              {header + "a,,,,,,,,,,\n", "Line 2: it has no title."},
+		"no year":               {header + "a,,b,,,,,,x,,\n", `Line 2: the year is "x"`},
+		"no base":               {header + "a,,b,,,e,,,,,\n", `Line 2: its base "e"`},
+		"an edition twice":      {header + "a,,b,,e,,,,,,\na,,b,,e,,,,,,\n", `Line 3: the edition "e" is in the file already.`},
+		"a book somewhere else": {header + "a,k,b,,,,,,,,\nc,k,b,,,,,,,,\n", `Line 3: the book "k" has another category, title or authors in line 2.`},
+	} {
+		t.Run("csv: "+name, func(t *testing.T) {
+			t.Parallel()
+			_, err := exchange.ParseCSV(strings.NewReader(test.file))
+			if !errors.Is(err, exchange.ErrFile) || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+}
+
+// FuzzParseJSONL: a file is refused, or it is one that comes back when it is written.
+func FuzzParseJSONL(f *testing.F) {
+	f.Add([]byte(small()))
+	f.Add([]byte("\ufeff{}\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		again(t, data, exchange.ParseJSONL, (*exchange.Catalogue).WriteJSONL)
+	})
+}
+
+// FuzzParseCSV: a file is refused, or it is one that comes back when it is written.
+func FuzzParseCSV(f *testing.F) {
+	f.Add([]byte(header + "Novels,,Emma,\"A; B\",,,,,1815,en,\nNovels,,Emma,A;B,e,,,,,,\n"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		again(t, data, exchange.ParseCSV, (*exchange.Catalogue).WriteCSV)
+	})
+}
+
+func again(t *testing.T, data []byte, parse func(io.Reader) (*exchange.Catalogue, error), write func(*exchange.Catalogue, io.Writer) error) {
+	c, err := parse(bytes.NewReader(data))
+	if err != nil {
+		if !errors.Is(err, exchange.ErrFile) {
+			t.Fatalf("%v", err)
+		}
+		return
+	}
+	var first, second bytes.Buffer
+	if err := write(c, &first); err != nil {
+		t.Fatal(err)
+	}
+	if c, err = parse(bytes.NewReader(first.Bytes())); err != nil {
+		t.Fatalf("%v\n%s", err, first.String())
+	}
+	if err := write(c, &second); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "written again", first.String(), second.String())
+}
+
+type runner func(usecase.Request) (usecase.Receipt, error)
+
+func (r runner) Run(_ context.Context, req usecase.Request) (usecase.Receipt, error) { return r(req) }
