@@ -65,7 +65,7 @@ var walls = []row{
 	{"modules/exchange/gutenberg", "platform/problem platform/text", ""},
 	{"modules/exchange/sample", "", ""},
 	{"modules/exchange", "$events modules/library modules/catalogue modules/editions modules/exchange/gutenberg " +
-		"platform/eventlog platform/problem platform/text platform/usecase", ""},
+		"platform/event platform/eventlog platform/problem platform/text platform/usecase", ""},
 
 	// The binary knows everything and is known to nobody.
 	{"cmd/accession", "$platform $modules", "bun cobra fx terminal"},
