@@ -32,7 +32,7 @@ import (
 )
 
 // patience is how long a test waits for something that should come at once.
-const patience = 2 * time.Minute
+const patience = 8 * time.Minute
 
 var (
 	base   string // a directory for everything, which other users may look into too
