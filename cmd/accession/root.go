@@ -93,6 +93,7 @@ failed, 2 for a wrong command line or configuration, 3 when something was not fo
 		"`FORMAT` of the data: table, json or ndjson (default table; ndjson in a pipe where rows may be many)")
 	choices(root, "output", "table", "json", "ndjson")
 	root.SetHelpCommand(help())
+	root.InitDefaultHelpCmd()
 	completion(root)
 	for _, cmd := range below(root) {
 		if cmd.ValidArgsFunction == nil && !strings.Contains(cmd.Use, "FILE") {

@@ -9,7 +9,6 @@ import (
 	"accession/modules/exchange"
 	"accession/modules/exchange/gutenberg"
 	"accession/modules/exchange/sample"
-	"accession/modules/library/libraryevents"
 	"accession/platform/eventlog"
 	"accession/platform/httpapi"
 	"accession/platform/module"
@@ -87,14 +86,9 @@ func (c *cli) fillWithSample(ctx context.Context, a *app, runner usecase.Runner,
 	if err != nil {
 		return err
 	}
-	im := exchange.Importer{Runner: runner, Log: log, Actor: sampleActor, Into: libraryevents.NewLibraryID()}
-	if len(first) > 0 {
-		opened, ok := first[0].Event.(*libraryevents.LibraryOpened)
-		if !ok || first[0].Actor != sampleActor {
-			a.logger.InfoContext(ctx, "the database is not empty: the sample is left out")
-			return nil
-		}
-		im.Into = opened.Library
+	if len(first) > 0 && first[0].Actor != sampleActor {
+		a.logger.InfoContext(ctx, "the database is not empty: the sample is left out")
+		return nil
 	}
 	r, err := sample.Open()
 	if err != nil {
@@ -105,13 +99,15 @@ func (c *cli) fillWithSample(ctx context.Context, a *app, runner usecase.Runner,
 		return err
 	}
 	bar := c.bar(catalogue.Rows, "sample")
-	im.Progress = bar.tick
-	report, err := im.Gutenberg(ctx, sampleLibrary, catalogue)
+	report, err := exchange.Importer{
+		Runner: runner, Log: log, Actor: sampleActor, Progress: bar.tick,
+		Into: exchange.DerivedLibraryID(a.head.Log, "sample"), // whatever other libraries are called
+	}.Gutenberg(ctx, sampleLibrary, catalogue)
 	bar.finish()
 	if err != nil {
 		return stopped(ctx, err, report, editionsIn(catalogue), "accession serve --sample")
 	}
-	a.logger.InfoContext(ctx, "sample", "categories", report.Categories.Created, "books", report.Books.Created, "editions", report.Editions.Created)
+	a.logger.InfoContext(ctx, "the sample is in", "categories", report.Categories.Created, "books", report.Books.Created, "editions", report.Editions.Created)
 	return nil
 }
 

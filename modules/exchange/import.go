@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"time"
@@ -17,10 +18,13 @@ import (
 	"accession/modules/exchange/gutenberg"
 	"accession/modules/library"
 	"accession/modules/library/libraryevents"
+	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/problem"
 	"accession/platform/text"
 	"accession/platform/usecase"
+
+	"github.com/google/uuid"
 )
 
 // Importer imports files into a library. Every row has an id derived from the library, the source and the row's key, so
@@ -89,24 +93,40 @@ func (im Importer) library(ctx context.Context, name string) (libraryevents.Libr
 	if err != nil {
 		return libraryevents.LibraryID{}, Refused, err
 	}
-	id := im.Into
-	if id.IsZero() {
+	if !im.Into.IsZero() {
+		outcome, err := im.do(ctx, library.OpenLibrary{ID: im.Into, Name: name}.Request(im.Actor))
+		if errors.Is(err, ErrChanged) {
+			return im.Into, Present, nil // it had another name when it was opened
+		}
+		return im.Into, outcome, err
+	}
+	head, err := im.Log.Head(ctx)
+	if err != nil {
+		return libraryevents.LibraryID{}, Refused, fmt.Errorf("find library: %w", err)
+	}
+	for n := 1; ; n++ {
 		found, err := im.called(ctx, name)
 		switch {
 		case err != nil:
-			return id, Refused, err
+			return libraryevents.LibraryID{}, Refused, err
 		case len(found) == 1:
 			return found[0], Present, nil
 		case len(found) > 1:
-			return id, Refused, ambiguous(len(found), name)
+			return libraryevents.LibraryID{}, Refused, ambiguous(len(found), name)
 		}
-		id = libraryevents.NewLibraryID()
+		// Two imports that begin at once open one library between them: the id is derived, and the second finds it done. If the
+		// library that was opened under the id is not called so any more, the next id is tried.
+		id := DerivedLibraryID(head.Log, "import", name, strconv.Itoa(n))
+		outcome, err := im.do(ctx, library.OpenLibrary{ID: id, Name: name}.Request(im.Actor))
+		if outcome == Created || err != nil {
+			return id, outcome, err
+		}
 	}
-	outcome, err := im.do(ctx, library.OpenLibrary{ID: id, Name: name}.Request(im.Actor))
-	if errors.Is(err, ErrChanged) {
-		return id, Present, nil // it had another name when it was opened
-	}
-	return id, outcome, err
+}
+
+// DerivedLibraryID is the id that the parts always give in a log: opening the same library again opens none.
+func DerivedLibraryID(log uuid.UUID, parts ...string) libraryevents.LibraryID {
+	return libraryevents.LibraryID(event.Derive(log, append([]string{"library"}, parts...)...))
 }
 
 func ambiguous(n int, name string) error {

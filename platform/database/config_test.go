@@ -65,8 +65,8 @@ func TestDefaults(t *testing.T) {
 	}
 }
 
+//nolint:paralleltest // it sets PGSSLMODE
 func TestEncryptionByDefault(t *testing.T) {
-	// Not parallel: PGSSLMODE.
 	for _, c := range []struct{ url, env, want string }{
 		{"postgres:///x", "", "disable"},
 		{"postgres://localhost/x", "", "disable"},

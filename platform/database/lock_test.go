@@ -56,7 +56,7 @@ func TestTheHolderMayNotHaveSaidWhoItIs(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer release()
+	defer func() { _ = release() }()
 	for content, want := range map[string]string{
 		"":         path + " is in use by another accession process. Stop it, or use PostgreSQL to run several processes.",
 		"-1":       path + " is in use by another accession process. Stop it, or use PostgreSQL to run several processes.",

@@ -166,7 +166,7 @@ func runUnprivileged(t *testing.T, role, url string) string {
 // publicDir is a temporary directory that every user can reach, owned by whom runUnprivileged runs as.
 func publicDir(t *testing.T) string {
 	t.Helper()
-	dir, err := os.MkdirTemp("", "accession-test-")
+	dir, err := os.MkdirTemp("", "accession-test-") //nolint:usetesting // t.TempDir is within a directory that others may not enter
 	if err != nil {
 		t.Fatal(err)
 	}

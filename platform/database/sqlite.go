@@ -134,8 +134,8 @@ func inspect(path string) (string, error) {
 		return "", unavailable("database-unavailable", "%s is a directory. Name a file in it, such as sqlite:%s.",
 			path, filepath.Join(path, "accession.db"))
 	}
-	if real, err := filepath.EvalSymlinks(path); err == nil {
-		path = real
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
 	} else if dir, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 		path = filepath.Join(dir, filepath.Base(path))
 	}

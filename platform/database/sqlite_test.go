@@ -239,7 +239,7 @@ func TestOneWriterPerFile(t *testing.T) {
 
 func TestAReaderChangesNothing(t *testing.T) {
 	t.Parallel()
-	make := func(t *testing.T) string {
+	prepare := func(t *testing.T) string {
 		path := filepath.Join(publicDir(t), "a.db")
 		start(t, "write-and-close", "sqlite:"+path).expect("written")
 		giveAway(t, path) // so that the reader could write if it wanted to
@@ -253,39 +253,39 @@ func TestAReaderChangesNothing(t *testing.T) {
 		}
 	}
 	for name, prepare := range map[string]func(t *testing.T) (path string){
-		"of a file that a writer closed": make,
+		"of a file that a writer closed": prepare,
 		"of a copy of the file alone": func(t *testing.T) string {
-			path := make(t)
+			path := prepare(t)
 			remove(t, path, "-wal", "-shm")
 			return path
 		},
 		"of a file whose writer was killed": func(t *testing.T) string {
-			path := make(t)
+			path := prepare(t)
 			p := start(t, "hold", "sqlite:"+path)
 			p.expect("open")
 			p.kill(syscall.SIGKILL)
 			return path
 		},
 		"beside a writer": func(t *testing.T) string {
-			path := make(t)
+			path := prepare(t)
 			start(t, "hold", "sqlite:"+path).expect("open")
 			return path
 		},
 		"that it may read only": func(t *testing.T) string {
-			path := make(t)
+			path := prepare(t)
 			chmod(t, 0o444, path, path+"-wal", path+"-shm")
 			chmod(t, 0o555, filepath.Dir(path))
 			return path
 		},
 		"of a copy that it may read only": func(t *testing.T) string {
-			path := make(t)
+			path := prepare(t)
 			remove(t, path, "-wal", "-shm")
 			chmod(t, 0o444, path)
 			chmod(t, 0o555, filepath.Dir(path))
 			return path
 		},
 		"that it may read only, beside a writer": func(t *testing.T) string {
-			path := make(t)
+			path := prepare(t)
 			start(t, "hold", "sqlite:"+path).expect("open")
 			chmod(t, 0o444, path, path+"-wal", path+"-shm")
 			chmod(t, 0o555, filepath.Dir(path))

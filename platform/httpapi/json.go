@@ -32,10 +32,9 @@ func parseJSON(data []byte, v *any) error {
 		return errors.New("the body is not UTF-8")
 	}
 	if err := json.Unmarshal(data, v); err != nil {
-		var syntax *json.SyntaxError
-		if errors.As(err, &syntax) {
+		if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
 			line, column := place(data, syntax.Offset)
-			return fmt.Errorf("not JSON at line %d, column %d: %v", line, column, syntax)
+			return fmt.Errorf("not JSON at line %d, column %d: %w", line, column, syntax)
 		}
 		return fmt.Errorf("not JSON: %w", err)
 	}

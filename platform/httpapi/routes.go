@@ -197,15 +197,14 @@ func (t *routes) Unmarshal(_ string, data []byte, v any) error {
 		return parseJSON(data, parsed)
 	}
 	err := json.Unmarshal(data, v)
-	var mismatch *json.UnmarshalTypeError
-	if errors.As(err, &mismatch) { // the schema let it pass: a number over the bounds of its type
-		path := ""
+	if mismatch, ok := errors.AsType[*json.UnmarshalTypeError](err); ok { // the schema let it pass: a number over the bounds of its type
+		var path strings.Builder
 		for name := range strings.SplitSeq(mismatch.Field, ".") {
 			if name != "" && !unicode.IsUpper([]rune(name)[0]) { // upper case are embedded types, which clients do not know
-				path += "." + name
+				path.WriteString("." + name)
 			}
 		}
-		return fmt.Errorf("%s: %s%s", path, mismatch.Value, outOfBounds)
+		return fmt.Errorf("%s: %s%s", path.String(), mismatch.Value, outOfBounds)
 	}
 	return err
 }

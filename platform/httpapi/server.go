@@ -109,7 +109,7 @@ func (s *Server) Serve(ctx context.Context) error {
 	defer cancel()
 	err := s.http.Shutdown(patience)
 	if errors.Is(err, context.DeadlineExceeded) {
-		s.http.Close() //nolint:errcheck // it is over either way
+		_ = s.http.Close() // it is over either way
 		return problem.New(problem.Unavailable, "shutdown-timeout", "Some requests took longer than %v to finish and were cut off.", s.config.ShutdownTimeout)
 	}
 	if err != nil {

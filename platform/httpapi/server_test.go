@@ -16,7 +16,7 @@ import (
 )
 
 // serve runs a server until stop is called; what Serve then returned is in the channel.
-func serve(t *testing.T, c httpapi.ServerConfig, h http.Handler) (s *httpapi.Server, stop context.CancelFunc, done <-chan error) {
+func serve(t *testing.T, c httpapi.ServerConfig, h http.Handler) (*httpapi.Server, context.CancelFunc, <-chan error) {
 	t.Helper()
 	c.Addr = "127.0.0.1:0"
 	s, err := httpapi.Listen(t.Context(), c, h)

@@ -49,7 +49,7 @@ type createShelf struct {
 		Tags []string `json:"tags,omitempty"`
 		Base struct {
 			Name string `json:"name"`
-		} `json:"base,omitempty"`
+		} `json:"base,omitzero"`
 	}
 }
 

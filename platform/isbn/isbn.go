@@ -6,9 +6,9 @@
 package isbn
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
-	"strings"
 	"unicode"
 )
 
@@ -35,7 +35,7 @@ func Parse(s string) (ISBN, error) {
 			return "", fmt.Errorf("contains %q; an ISBN has only digits, hyphens and, as the last of ten, X", r)
 		}
 	}
-	if i := strings.IndexByte(string(digits), 'X'); i >= 0 && (i != 9 || len(digits) != 10) {
+	if i := bytes.IndexByte(digits, 'X'); i >= 0 && (i != 9 || len(digits) != 10) {
 		return "", errors.New("contains X, which may only be the last of ten digits")
 	}
 	switch len(digits) {

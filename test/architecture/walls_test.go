@@ -23,7 +23,7 @@ var walls = []row{
 	// these knows that there are databases, HTTP or metrics.
 	{"platform/event", "", ""},
 	{"platform/eventlog", "platform/event", ""},
-	{"platform/usecase", "platform/event platform/eventlog", ""},
+	{"platform/usecase", "platform/event platform/eventlog platform/problem", ""},
 	{"platform/consistency", "platform/event platform/eventlog platform/problem platform/usecase", ""},
 
 	// The implementations in memory are the reference. That of the register is made for that of the log.
@@ -66,7 +66,7 @@ var walls = []row{
 	{"modules/exchange/gutenberg", "platform/problem platform/text", ""},
 	{"modules/exchange/sample", "", ""},
 	{"modules/exchange", "$events modules/library modules/catalogue modules/editions modules/exchange/gutenberg " +
-		"platform/eventlog platform/problem platform/text platform/usecase", ""},
+		"platform/event platform/eventlog platform/problem platform/text platform/usecase", ""},
 
 	// The binary knows everything and is known to nobody.
 	{"cmd/accession", "$platform $modules", "bun cobra fx terminal"},

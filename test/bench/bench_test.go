@@ -224,14 +224,14 @@ func BenchmarkAppend(b *testing.B) {
 func BenchmarkReplay(b *testing.B) {
 	x := newBench(b)
 	x.categories(b, 2000) // three events each
+	events := 0
 	for b.Loop() {
-		n := 0
 		for _, err := range x.log.Read(b.Context(), eventlog.Query{}) {
 			if err != nil {
 				b.Fatal(err)
 			}
-			n++
+			events++
 		}
-		b.ReportMetric(float64(n)*float64(time.Second)/float64(b.Elapsed())*float64(b.N), "events/s")
 	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
 }

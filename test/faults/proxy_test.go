@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/url"
 	"path/filepath"
+	"slices"
 	"sync"
 	"testing"
 )
@@ -187,5 +188,5 @@ func readMessage(r io.Reader, startup bool) ([]byte, error) {
 	if _, err := io.ReadFull(r, body); err != nil {
 		return nil, err
 	}
-	return append(header, body...), nil
+	return slices.Concat(header, body), nil
 }

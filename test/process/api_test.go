@@ -114,7 +114,7 @@ func post[T any](url string, body any) (T, error) {
 	if err != nil {
 		return v, err
 	}
-	answer, err := http.Post(url, "application/json", bytes.NewReader(b)) //nolint:noctx // it ends with the server
+	answer, err := http.Post(url, "application/json", bytes.NewReader(b))
 	if err != nil {
 		return v, err
 	}

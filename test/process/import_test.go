@@ -250,10 +250,10 @@ func TestADryRunStoresNothing(t *testing.T) {
 
 	h.do("migrate", "up")
 	reported(t, dry(h), want)
-	real := object[report](h, "import", "part.csv")
+	done := object[report](h, "import", "part.csv")
 	present := dry(h)
-	if real.Library == "" || present.Library != real.Library {
-		t.Errorf("a dry run names the library %q, it is %q", present.Library, real.Library)
+	if done.Library == "" || present.Library != done.Library {
+		t.Errorf("a dry run names the library %q, it is %q", present.Library, done.Library)
 	}
 	want.Categories, want.Books, want.Editions = counts{Present: want.Categories.Created}, counts{Present: want.Books.Created}, counts{Present: want.Editions.Created}
 	reported(t, present, want)

@@ -38,9 +38,9 @@ func TestWrongCommandLines(t *testing.T) {
 	h := newHome(t)
 	h.write("f.csv", header)
 	for _, c := range []struct{ args, want string }{
-		{"serv", "There is no command \"accession serv\". Did you mean serve? See `accession --help`.$"},
+		{"serv", "There is no command \"accession serv\". Did you mean serve\\? See `accession --help`.$"},
 		{"nonsense", "There is no command \"accession nonsense\". See `accession --help`.$"},
-		{"events tial", "There is no command \"accession events tial\". Did you mean tail? See `accession events --help`.$"},
+		{"events tial", "There is no command \"accession events tial\". Did you mean tail\\? See `accession events --help`.$"},
 		{"help serv", "There is no command \"accession serv\""},
 		{"completion tcsh", "There is no command \"accession completion tcsh\""},
 		{"completion bash x", "takes no arguments"},
@@ -273,6 +273,8 @@ func TestOneProcessWritesToAFile(t *testing.T) {
 	h := newHome(t)
 	h.partOfFeed(10)
 	s := h.serve("--sample")
+	s.sample() // and so it writes no more
+	s.fetch("/", sampleEnd)
 	want := fmt.Sprintf(`/accession.db is in use by another accession process \(pid %d\). Stop it, or use PostgreSQL to run several processes.$`, s.cmd.Process.Pid)
 	for _, command := range []string{"serve --addr 127.0.0.1:0", "import part.csv", "migrate up"} {
 		h.refuses(5, want, strings.Fields(command)...)
@@ -284,7 +286,6 @@ func TestOneProcessWritesToAFile(t *testing.T) {
 			t.Errorf("beside the server, accession %s: exit %d\n%s", command, r.exit, r.err)
 		}
 	}
-	s.sample()
 	s.stop(syscall.SIGTERM)
 	h.verified(sampleEnd)
 	if _, err := os.Stat(h.path("accession.db.lock")); err == nil {

@@ -32,7 +32,7 @@ import (
 )
 
 // patience is how long a test waits for something that should come at once.
-const patience = 2 * time.Minute
+const patience = 8 * time.Minute
 
 var (
 	base   string // a directory for everything, which other users may look into too
@@ -94,7 +94,7 @@ type home struct {
 
 func newHome(t testing.TB) *home {
 	t.Helper()
-	dir, err := os.MkdirTemp(base, "home-")
+	dir, err := os.MkdirTemp(base, "home-") //nolint:usetesting // t.TempDir keeps other users out
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -293,6 +293,12 @@ func (p *process) wait() result {
 	if strings.Contains(r.err, "goroutine ") || strings.Contains(r.err, "panic") {
 		p.home.Errorf("%s printed a stack:\n%s", p, r.err)
 	}
+	if strings.Contains(r.out+r.err, "\x1b") { // nowhere, and so not where NO_COLOR is set
+		p.home.Errorf("%s printed colours:\n%q%q", p, r.out, r.err)
+	}
+	if strings.Contains(r.out, " \n") {
+		p.home.Errorf("%s printed blanks at the end of a line:\n%s", p, r.out)
+	}
 	return r
 }
 
@@ -363,6 +369,7 @@ func (h *home) verified(position int) {
 // storedEvent is a line of `events tail`.
 type storedEvent struct {
 	Position int    `json:"position"`
+	ID       string `json:"id"`
 	Type     string `json:"type"`
 	Stream   string `json:"stream"`
 	Actor    string `json:"actor"`

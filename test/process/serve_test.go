@@ -60,11 +60,11 @@ func TestTheSampleCanBeBrowsed(t *testing.T) {
 	}
 
 	r := s.stop(syscall.SIGTERM)
-	real, err := filepath.EvalSymlinks(h.dir)
+	dir, err := filepath.EvalSymlinks(h.dir)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if want := fmt.Sprintf("Accession listens on %s, its data lies in %s\n", s.url, filepath.Join(real, "accession.db")); r.out != want {
+	if want := fmt.Sprintf("Accession listens on %s, its data lies in %s\n", s.url, filepath.Join(dir, "accession.db")); r.out != want {
 		t.Errorf("stdout is %q, want %q", r.out, want)
 	}
 	h.verified(sampleEnd)

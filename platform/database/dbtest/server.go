@@ -156,7 +156,8 @@ func (s *Server) end(how os.Signal) error {
 	}
 	s.process = nil
 	select {
-	case <-s.exited: // its status says how it was ended, which we know
+	case err := <-s.exited:
+		_ = err // its status says how it was ended, which we know
 		return nil
 	case <-time.After(time.Minute):
 		return errors.New("PostgreSQL does not end")

@@ -49,11 +49,11 @@ type Features struct {
 	Overlap bool
 }
 
-// Open makes an empty log for one test. Its registry is [Registry], its patience short: some clauses wait for it to end.
+// Open makes an empty log for one test, whose registry is [Registry].
 type Open func(t *testing.T) eventlog.Log
 
-// Patience is what Open should give a log.
-const Patience = 2 * time.Second
+// Patience is what Open should give a log: no clause waits for it to end, and a busy machine must not end it.
+const Patience = 30 * time.Second
 
 // Unit makes a unit of one event on each of the streams, at the version after those given.
 func Unit(key string, streams map[event.Tag]int) eventlog.Unit {
