@@ -5,6 +5,7 @@ import (
 	"errors"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -381,9 +382,9 @@ func (f form) page(d desk, r *http.Request, sent bool) (web.Page, int, error) {
 			body.Form.Back = body.Subject.Path
 			within(&p, way[0], "")
 			for _, e := range way {
-				switch {
-				case e.Kind == kindEdition:
-				case e.Kind == kindBook:
+				switch e.Kind {
+				case kindEdition:
+				case kindBook:
 					p.Trail = append(p.Trail, crumb(titleOf(e, body.Subject.Lang), pathOf(e.Tag)))
 				default:
 					p.Trail = append(p.Trail, crumb(nameOf(e), pathOf(e.Tag)))
@@ -397,7 +398,7 @@ func (f form) page(d desk, r *http.Request, sent bool) (web.Page, int, error) {
 			body.Form.Hidden["seen"] = strconv.Itoa(version)
 		}
 		inputs, err := f.inputs(ctx, db, way)
-		body.Form.Inputs = append(inputs, web.Input{Name: "actor", Label: "Your name", Max: 200, Help: "Recorded with the change, and not checked. Without it you are " + httpapi.Anonymous + "."})
+		body.Form.Inputs = slices.Concat(inputs, []web.Input{{Name: "actor", Label: "Your name", Max: 200, Help: "Recorded with the change, and not checked. Without it you are " + httpapi.Anonymous + "."}})
 		p.Body = body
 		return err
 	})

@@ -279,7 +279,7 @@ func (p *jsonl) used(line int, o object) error {
 	if o.Last < 1 || o.Last > maxNumber {
 		return wrong(line, "last is %d: it counts from 1", o.Last)
 	}
-	last := (*int)(nil)
+	var last *int
 	switch {
 	case kind == "library" && p.libraries[id] != nil:
 		last = &p.libraries[id].Last
