@@ -65,7 +65,7 @@ type app struct {
 	head   eventlog.Head // where the log ended when the database was opened
 }
 
-// open reads the configuration and opens the database, migrated. Close the database when done.
+// open reads the configuration and opens the database, migrated. Close what it gives.
 func (c *cli) open(ctx context.Context, a access) (*app, error) {
 	cfg, _, err := c.load()
 	if err != nil {
@@ -74,7 +74,7 @@ func (c *cli) open(ctx context.Context, a access) (*app, error) {
 	return c.openWith(ctx, cfg, a)
 }
 
-// openWith is open with a configuration that was read already.
+// openWith is open with a configuration that was read already. Close what it gives.
 func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, error) {
 	logger := telemetry.Logger(c.err, cfg.Log.Level, cfg.Log.Format)
 	db, err := openDatabase(ctx, cfg, a)
@@ -94,6 +94,29 @@ func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, 
 		return nil, errors.Join(err, db.Close())
 	}
 	return &app{config: cfg, db: db, logger: logger, head: head}, nil
+}
+
+// close closes a database that was written to, so that of SQLite's the file alone is the whole database afterwards: the last
+// connection that is closed takes over what is in the WAL, if it is one that may write.
+func (a *app) close() error {
+	// A transaction whose context has ended gives its connection back a moment after whoever began it has gone on.
+	again := time.NewTicker(time.Millisecond)
+	defer again.Stop()
+	late := time.NewTimer(5 * time.Second)
+	defer late.Stop()
+	for a.db.Read.Stats().InUse+a.db.Write.Stats().InUse > 0 {
+		select {
+		case <-again.C:
+			continue
+		case <-late.C:
+			a.logger.Warn("the database is closed while something still uses it")
+		}
+		break
+	}
+	if a.db.Dialect == database.SQLite {
+		_ = a.db.Write.Ping() // opens a connection, if such a transaction has cost the pool its only one
+	}
+	return a.db.Close()
 }
 
 // openDatabase opens the database as it is.

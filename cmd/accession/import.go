@@ -154,10 +154,10 @@ func (c *cli) importInto(ctx context.Context, cfg config.Config, im *exchange.Im
 	var log eventlog.Log
 	var runner usecase.Runner
 	if _, err := a.wire(fx.Populate(&log, &runner)); err != nil {
-		return nil, errors.Join(err, a.db.Close())
+		return nil, errors.Join(err, a.close())
 	}
 	im.Log, im.Runner = log, runner
-	return a.db.Close, nil
+	return a.close, nil
 }
 
 // hasNothing reports whether there is no database yet, or one without tables.

@@ -54,7 +54,7 @@ func (c *cli) runServe(ctx context.Context, withSample bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.db.Close()) }()
+	defer func() { err = errors.Join(err, a.close()) }()
 	var runner usecase.Runner
 	var log eventlog.Log
 	app, err := a.wire(fx.Options(fx.Populate(&api, &runner, &log), fx.Invoke(module.Routes, background)))

@@ -1,3 +1,5 @@
+//go:build unix
+
 package process_test
 
 import (
@@ -265,7 +267,7 @@ func TestWorkersDoNotChangeReferences(t *testing.T) {
 	var want []string
 	for _, workers := range []string{"1", "8"} {
 		h := newHome(t)
-		h.partOfFeed(1000)
+		h.partOfFeed(500)
 		h.do("import", "part.csv", "--workers", workers)
 		got := h.references()
 		if want == nil {

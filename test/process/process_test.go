@@ -1,3 +1,5 @@
+//go:build unix
+
 // Package process_test runs the real binary as real processes, as a user does: what it prints and where, how it exits, and
 // what is left when it is stopped, interrupted or killed at any moment.
 //
@@ -27,6 +29,7 @@ import (
 	"time"
 
 	"accession/platform/database"
+	"accession/platform/database/dbtest"
 
 	"github.com/google/go-cmp/cmp"
 )
@@ -63,7 +66,7 @@ func testMain(m *testing.M) int {
 		fmt.Fprintln(os.Stderr, "build accession:", err)
 		return 1
 	}
-	return m.Run()
+	return dbtest.Main(m)
 }
 
 // watchSources looks at every file that the binary is made of. `go test` notes which, and does not take an old result for
@@ -473,6 +476,10 @@ func (s *server) stop(with syscall.Signal) result {
 	r := s.wait()
 	if r.exit != 0 {
 		s.home.Errorf("%s after %v: exit %d\n%s", s, with, r.exit, r.err)
+	}
+	// The file alone is the whole database then, and may be copied.
+	if wal, err := os.Stat(s.home.path("accession.db-wal")); err == nil && wal.Size() > 0 {
+		s.home.Errorf("%s after %v left %d bytes in the WAL", s, with, wal.Size())
 	}
 	return r
 }

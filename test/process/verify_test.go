@@ -1,3 +1,5 @@
+//go:build unix
+
 package process_test
 
 import (
@@ -85,13 +87,13 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		{"a guard is gone", []string{"DELETE FROM register_guards" + where}, []finding{
 			{Kind: "guard", Constraint: "book-number", Scope: scope, Expected: fmt.Sprint(n), Found: "nothing", Position: b.Position},
 		}},
-		{"a row of a projection is gone", []string{"DELETE FROM catalogue_books_v2 WHERE id = '" + b.Data.Book + "'"}, []finding{
+		{"a row of a projection is gone", []string{"DELETE FROM TABLE(catalogue_books) WHERE id = '" + b.Data.Book + "'"}, []finding{
 			{Kind: "projection", Projector: "catalogue-books", Scope: "catalogue_books", Key: "id=" + b.Data.Book, Expected: `{"authors":`, Found: "nothing", Position: end},
 		}},
-		{"a row of a projection is another", []string{"UPDATE editions_editions_v2 SET year = 1066 WHERE id = '" + e.Data.Edition + "'"}, []finding{
+		{"a row of a projection is another", []string{"UPDATE TABLE(editions_editions) SET year = 1066 WHERE id = '" + e.Data.Edition + "'"}, []finding{
 			{Kind: "projection", Projector: "editions", Scope: "editions_editions", Key: "id=" + e.Data.Edition, Expected: `{"base_id":`, Found: `{"base_id":`, Position: end},
 		}},
-		{"a row of a projection is nobody's", []string{"INSERT INTO library_categories_v2 SELECT '" + b.Data.Book + "', library_id, number + 100, name, withdrawn, version FROM library_categories_v2 WHERE number = 1"}, []finding{
+		{"a row of a projection is nobody's", []string{"INSERT INTO TABLE(library_categories) SELECT '" + b.Data.Book + "', library_id, number + 100, name, withdrawn, version FROM TABLE(library_categories) WHERE number = 1"}, []finding{
 			{Kind: "projection", Projector: "library-libraries", Scope: "library_categories", Key: "id=" + b.Data.Book, Expected: "nothing", Found: `{"id":`, Position: end},
 		}},
 		{"a stored event has another number", []string{fmt.Sprintf(`UPDATE log_events SET data = replace(data, '"number":%d,', '"number":%d,') WHERE position = %d`, n, n+5, b.Position)}, []finding{
