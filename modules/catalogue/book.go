@@ -46,7 +46,7 @@ func Stored(r usecase.Receipt, category int) AddedBook {
 
 // fromLog reads a book, and its version, from the log as it was at a position; 0 is now.
 func fromLog(ctx context.Context, log eventlog.Reader, id catalogueevents.BookID, at event.Position) (Book, int, error) {
-	log = asOf{log, at}
+	log = eventlog.AsOf(log, at)
 	s, version, err := eventlog.Fold(ctx, log, id.Tag(), play)
 	if err != nil {
 		return Book{}, 0, err

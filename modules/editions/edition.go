@@ -49,7 +49,7 @@ func Stored(r usecase.Receipt, category, book int) Edition {
 
 // fromLog reads an edition, and its version, from the log as it was at a position; 0 is now.
 func fromLog(ctx context.Context, log eventlog.Reader, id editionsevents.EditionID, at event.Position) (Edition, int, error) {
-	log = asOf{log, at}
+	log = eventlog.AsOf(log, at)
 	s, version, err := eventlog.Fold(ctx, log, id.Tag(), play)
 	if err != nil {
 		return Edition{}, 0, err

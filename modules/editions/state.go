@@ -3,7 +3,6 @@ package editions
 import (
 	"context"
 	"fmt"
-	"iter"
 
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
@@ -66,16 +65,4 @@ func live(ctx context.Context, log eventlog.Reader, book catalogueevents.BookID)
 		}
 	}
 	return kept, nil
-}
-
-// asOf reads a log as it was at a position, where 0 is now: the answer to a write is what the write made, whoever came after.
-type asOf struct {
-	eventlog.Reader
-	at event.Position
-}
-
-// Read implements eventlog.Reader.
-func (l asOf) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Envelope, error] {
-	q.Until = l.at
-	return l.Reader.Read(ctx, q)
 }

@@ -44,7 +44,7 @@ func stored(r usecase.Receipt) CreatedCategory {
 
 // libraryFromLog reads a library, and its version, from the log as it was at a position; 0 is now.
 func libraryFromLog(ctx context.Context, log eventlog.Reader, id libraryevents.LibraryID, at event.Position) (Library, int, error) {
-	log = asOf{log, at}
+	log = eventlog.AsOf(log, at)
 	s, version, err := eventlog.Fold(ctx, log, id.Tag(), playLibrary)
 	if err != nil {
 		return Library{}, 0, err
@@ -70,7 +70,7 @@ func libraryFromLog(ctx context.Context, log eventlog.Reader, id libraryevents.L
 
 // categoryFromLog reads a category, and its version, from the log as it was at a position; 0 is now.
 func categoryFromLog(ctx context.Context, log eventlog.Reader, id libraryevents.CategoryID, at event.Position) (Category, int, error) {
-	s, version, err := eventlog.Fold(ctx, asOf{log, at}, id.Tag(), playCategory)
+	s, version, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), id.Tag(), playCategory)
 	if err != nil {
 		return Category{}, 0, err
 	}

@@ -2,12 +2,10 @@ package library
 
 import (
 	"context"
-	"iter"
 
 	"accession/modules/catalogue"
 	"accession/modules/library/libraryevents"
 	"accession/platform/event"
-	"accession/platform/eventlog"
 	"accession/platform/usecase"
 )
 
@@ -58,16 +56,4 @@ func foldCategory(ctx context.Context, u *usecase.Unit, id libraryevents.Categor
 		return s, catalogue.ErrCategoryNotFound
 	}
 	return s, usecase.CheckVersion(seen, version)
-}
-
-// asOf reads a log as it was at a position, where 0 is now: the answer to a write is what the write made, whoever came after.
-type asOf struct {
-	eventlog.Reader
-	at event.Position
-}
-
-// Read implements eventlog.Reader.
-func (l asOf) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Envelope, error] {
-	q.Until = l.at
-	return l.Reader.Read(ctx, q)
 }

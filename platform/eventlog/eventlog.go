@@ -150,6 +150,22 @@ func Collect(seq iter.Seq2[event.Envelope, error]) ([]event.Envelope, error) {
 	return got, nil
 }
 
+// AsOf reads r as it was at a position; 0 is now. So the answer to a write is what that write made, whoever came after.
+func AsOf(r Reader, at event.Position) Reader { return asOf{r, at} }
+
+type asOf struct {
+	Reader
+	at event.Position
+}
+
+// Read implements Reader.
+func (l asOf) Read(ctx context.Context, q Query) iter.Seq2[event.Envelope, error] {
+	if q.Until == 0 || (l.at > 0 && l.at < q.Until) {
+		q.Until = l.at
+	}
+	return l.Reader.Read(ctx, q)
+}
+
 // Fold plays the stream into a state, beginning with the zero S, and gives the version that the stream is at; 0 when it has no
 // event.
 func Fold[S any](ctx context.Context, r Reader, stream event.Tag, play func(*S, event.Event)) (S, int, error) {

@@ -10,6 +10,8 @@ import (
 	"syscall"
 	"testing"
 
+	"accession/platform/database"
+
 	"github.com/google/go-cmp/cmp"
 )
 
@@ -87,13 +89,13 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		{"a guard is gone", []string{"DELETE FROM register_guards" + where}, []finding{
 			{Kind: "guard", Constraint: "book-number", Scope: scope, Expected: fmt.Sprint(n), Found: "nothing", Position: b.Position},
 		}},
-		{"a row of a projection is gone", []string{"DELETE FROM TABLE(catalogue_books) WHERE id = '" + b.Data.Book + "'"}, []finding{
+		{"a row of a projection is gone", []string{"DELETE FROM " + origin.table("catalogue_books") + " WHERE id = '" + b.Data.Book + "'"}, []finding{
 			{Kind: "projection", Projector: "catalogue-books", Scope: "catalogue_books", Key: "id=" + b.Data.Book, Expected: `{"authors":`, Found: "nothing", Position: end},
 		}},
-		{"a row of a projection is another", []string{"UPDATE TABLE(editions_editions) SET year = 1066 WHERE id = '" + e.Data.Edition + "'"}, []finding{
+		{"a row of a projection is another", []string{"UPDATE " + origin.table("editions_editions") + " SET year = 1066 WHERE id = '" + e.Data.Edition + "'"}, []finding{
 			{Kind: "projection", Projector: "editions", Scope: "editions_editions", Key: "id=" + e.Data.Edition, Expected: `{"base_id":`, Found: `{"base_id":`, Position: end},
 		}},
-		{"a row of a projection is nobody's", []string{"INSERT INTO TABLE(library_categories) SELECT '" + b.Data.Book + "', library_id, number + 100, name, withdrawn, version FROM TABLE(library_categories) WHERE number = 1"}, []finding{
+		{"a row of a projection is nobody's", []string{"INSERT INTO " + origin.table("library_categories") + " SELECT '" + b.Data.Book + "', library_id, number + 100, name, withdrawn, version FROM " + origin.table("library_categories") + " WHERE number = 1"}, []finding{
 			{Kind: "projection", Projector: "library-libraries", Scope: "library_categories", Key: "id=" + b.Data.Book, Expected: "nothing", Found: `{"id":`, Position: end},
 		}},
 		{"a stored event has another number", []string{fmt.Sprintf(`UPDATE log_events SET data = replace(data, '"number":%d,', '"number":%d,') WHERE position = %d`, n, n+5, b.Position)}, []finding{
@@ -181,6 +183,21 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 			h.unchanged(before)
 		})
 	}
+}
+
+// table is the table behind the name of a projection: that has the version of its projector at the end.
+func (h *home) table(name string) string {
+	h.Helper()
+	db, err := database.Open(h.Context(), database.Config{URL: "sqlite:" + h.path("accession.db"), ReadOnly: true})
+	if err != nil {
+		h.Fatal(err)
+	}
+	defer db.Close()
+	var table string
+	if err := db.Read.QueryRowContext(h.Context(), "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ? || '_v[0-9]*'", name).Scan(&table); err != nil {
+		h.Fatal(err)
+	}
+	return table
 }
 
 func with(f finding, expected, found string) finding {
