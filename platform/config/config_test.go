@@ -502,11 +502,11 @@ func FuzzMask(f *testing.F) {
 	f.Add("", "p@ss:w/rd?#", "h?password=x")
 	f.Fuzz(func(t *testing.T, user, password, host string) {
 		if strings.Contains(host, "@") || len(password) < 4 {
-			t.Skip()
+			return // not a password between user and host, or one too short to look for
 		}
 		const mark = "\x00secret\x00" // so that it cannot be part of user or host by chance
 		if strings.Contains(user+host, mark) {
-			t.Skip()
+			return // the mark would be found where it may be shown
 		}
 		url := "postgres://" + user + ":" + mark + password + "@" + host
 		if strings.Contains(mask(url), mark) {

@@ -163,7 +163,7 @@ func FuzzSQLiteUnique(f *testing.F) {
 	f.Add("t.a (x)")
 	f.Fuzz(func(t *testing.T, what string) {
 		if strings.HasPrefix(what, "index '") {
-			t.Skip()
+			return // SQLite's other form, which the examples have
 		}
 		if got := sqliteUnique("constraint failed: UNIQUE constraint failed: " + what + " (2067)"); got != what {
 			t.Errorf("%q is read as %q", what, got)
