@@ -85,7 +85,7 @@ func (d desk) routes(api huma.API) {
 	for _, kind := range kinds {
 		huma.Register(api, huma.Operation{
 			OperationID: "list-" + kind + "-history", Method: http.MethodGet, Path: "/" + plurals[kind] + "/{id}/history",
-			Summary: "What happened to a " + kind + ", and to what stands in it, oldest first", Tags: []string{"Discovery"},
+			Summary: "What happened to " + articles[kind] + " " + kind + ", and to what stands in it, oldest first", Tags: []string{"Discovery"},
 			Errors: httpapi.Errors(notFound[kindLibrary], projection.ErrBehind),
 		}, func(ctx context.Context, in *historyInput) (*httpapi.List[Recorded], error) {
 			return d.history(ctx, kind, in)
@@ -212,7 +212,7 @@ func (d desk) history(ctx context.Context, kind string, in *historyInput) (*http
 
 type eventsInput struct {
 	After event.Position `query:"after" minimum:"0" doc:"Only events behind this position."`
-	Type  []string       `query:"type" example:"catalogue.book_added" doc:"Only events with one of these stored names, separated by commas."`
+	Type  []string       `query:"type" nullable:"false" example:"catalogue.book_added" doc:"Only events with one of these stored names, separated by commas."`
 	Scope string         `query:"scope" example:"category:0192f0c4-7d5e-7c3a-9b1f-2a6d4e8c1f00" doc:"Only events about this thing: its kind and its id."`
 	httpapi.Paging
 	httpapi.Consistency

@@ -8,6 +8,7 @@ import (
 	"io/fs"
 	"net/http"
 	"strconv"
+	"strings"
 	"time"
 
 	"accession/platform/event"
@@ -56,20 +57,21 @@ func (d desk) pages(api *httpapi.API) {
 		"GET /categories/{id}":       d.categoryPage,
 		"GET /books/{id}":            d.bookPage,
 		"GET /editions/{id}":         d.editionPage,
-		// What else is asked for under these is no page, and is told so on one.
-		"GET /libraries/{$}": func(*http.Request) (web.Page, error) { return web.Page{Goto: "/"}, nil },
-		"GET /libraries/":    noPage,
-		"GET /categories/":   noPage,
-		"GET /books/":        noPage,
-		"GET /editions/":     noPage,
+		"GET /libraries/{$}":         func(*http.Request) (web.Page, error) { return web.Page{Goto: "/"}, nil },
 	} {
 		api.Page(pattern, renderer.Handler(page))
 	}
 	api.Handle("GET /assets/", web.Assets())
-}
-
-func noPage(r *http.Request) (web.Page, error) {
-	return web.Page{}, problem.New(problem.NotFound, "", "There is no page at %s.", r.URL.Path)
+	api.People(func(w http.ResponseWriter, r *http.Request, status int, e *problem.Error) {
+		path := strings.ToValidUTF8(r.URL.Path, "\uFFFD")
+		switch status {
+		case http.StatusNotFound:
+			e.Message = fmt.Sprintf("There is no page at %s.", path)
+		case http.StatusMethodNotAllowed:
+			e.Message = fmt.Sprintf("%s cannot be written to. Nothing was stored.", path)
+		}
+		renderer.Refuse(w, r, status, e)
+	})
 }
 
 // see reads what a page shows, from one snapshot of the cards that knows all that is in the log by now. If the cards are not so

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -80,6 +81,57 @@ func TestGoldenPages(t *testing.T) {
 			}
 		})
 	}
+}
+
+// People who ask for what is not there, or send what nobody takes, are told so on a page; machines get a problem document.
+func TestPathsThatAreNoPages(t *testing.T) {
+	t.Parallel()
+	s := serve(t, dbtest.SQLite(t), seed()...)
+	b := "/books/" + book(1).String()
+	const page, document = "text/html; charset=utf-8", "application/problem+json"
+	for _, c := range []struct {
+		method, path string
+		status       int
+		contentType  string
+		says         string
+	}{
+		{"GET", "/nothing", 404, page, "There is no page at /nothing."},
+		{"GET", "/books/", 404, page, "There is no page at /books/."},
+		{"GET", "/books", 404, page, "There is no page at /books."},
+		{"GET", b + "/nothing", 404, page, "There is no page at " + b + "/nothing."},
+		{"POST", b + "/nothing", 404, page, "There is no page at " + b + "/nothing."},
+		{"GET", "/%3Cscript%3E", 404, page, "There is no page at /&lt;script&gt;."},
+		{"GET", "/%FF", 404, page, "There is no page at /\uFFFD."},
+		{"GET", "/apis", 404, page, "There is no page at /apis."},
+		{"POST", "/", 405, page, "/ cannot be written to. Nothing was stored."},
+		{"POST", b, 405, page, b + " cannot be written to."},
+		{"DELETE", b + "/edit", 405, page, b + "/edit cannot be written to."},
+		{"GET", "/api", 404, document, `"not-found"`},
+		{"GET", "/api/v1/nothing", 404, document, `"not-found"`},
+		{"POST", httpapi.Prefix + b + "/nothing", 404, document, `"not-found"`},
+		{"PUT", httpapi.Prefix + "/events", 405, document, `"method-not-allowed"`},
+		{"POST", "/livez", 405, document, `"method-not-allowed"`},
+		{"POST", "/openapi.json", 405, document, `"method-not-allowed"`},
+		{"POST", "/assets/x.css", 405, document, `"method-not-allowed"`},
+	} {
+		t.Run(c.method+" "+c.path, func(t *testing.T) {
+			w := httptest.NewRecorder()
+			s.http.ServeHTTP(w, httptest.NewRequestWithContext(t.Context(), c.method, c.path, nil))
+			if w.Code != c.status || w.Header().Get("Content-Type") != c.contentType || !strings.Contains(w.Body.String(), c.says) {
+				t.Errorf("%d %s\n%s", w.Code, w.Header(), w.Body)
+			}
+			if c.status == http.StatusMethodNotAllowed && w.Header().Get("Allow") == "" {
+				t.Error("nothing is allowed")
+			}
+			if c.contentType == page {
+				parse(t, c.path, w.Body)
+			}
+		})
+	}
+	t.Run("a form from a page of another site is refused on a page", func(t *testing.T) {
+		w := s.post(sheet{b + "/edit", url.Values{}}, "Content-Type: application/x-www-form-urlencoded", "Sec-Fetch-Site: cross-site")
+		s.says(w, http.StatusForbidden, "<h1>Not from there</h1>", "403 · cross-origin")
+	})
 }
 
 var assetHash = regexp.MustCompile(`(/assets/[a-z]+)\.[0-9a-f]{12}\.([a-z]+)`)

@@ -7,6 +7,9 @@ import (
 	"fmt"
 	"slices"
 
+	"accession/modules/catalogue"
+	"accession/modules/editions"
+	"accession/modules/library"
 	"accession/platform/event"
 	"accession/platform/problem"
 	"accession/platform/reference"
@@ -14,12 +17,15 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// notFound are the answers for things that are not there, by kind.
+// articles stand before the kinds in sentences.
+var articles = map[string]string{kindLibrary: "a", kindCategory: "a", kindBook: "a", kindEdition: "an"}
+
+// notFound are the answers for things that are not there, by kind: those of the contexts, which say the same in the API.
 var notFound = map[string]*problem.Error{
-	kindLibrary:  problem.New(problem.NotFound, "library-not-found", "There is no such library."),
-	kindCategory: problem.New(problem.NotFound, "category-not-found", "There is no such category."),
-	kindBook:     problem.New(problem.NotFound, "book-not-found", "There is no such book."),
-	kindEdition:  problem.New(problem.NotFound, "edition-not-found", "There is no such edition."),
+	kindLibrary:  library.ErrLibraryNotFound,
+	kindCategory: catalogue.ErrCategoryNotFound,
+	kindBook:     editions.ErrBookNotFound,
+	kindEdition:  editions.ErrEditionNotFound,
 }
 
 // kinds are the kinds of entries from the top down: each stands in the one before.

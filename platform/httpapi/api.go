@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"runtime/debug"
+	"strings"
 	"sync"
 	"time"
 
@@ -60,6 +61,7 @@ type API struct {
 	mux     *http.ServeMux
 	huma    huma.API
 	openapi func() ([]byte, error)
+	people  func(http.ResponseWriter, *http.Request, int, *problem.Error) // nil: problem documents are for them, too
 	origins http.CrossOriginProtection
 	stop    sync.Once
 	stopped chan struct{}
@@ -121,6 +123,23 @@ func (a *API) Huma() huma.API { return a.huma }
 // Page registers a page: the handler of a pattern as in net/http ("GET /books/{id}"). Bodies are limited as those of the API are.
 func (a *API) Page(pattern string, h http.Handler) {
 	a.mux.Handle(pattern, http.MaxBytesHandler(h, a.config.MaxBody))
+}
+
+// People sets who tells people, on a page, why there is none: nothing is at the path, it takes no such method, the request was
+// refused before a page saw it, or the page broke. status is the answer's; e has the code and a sentence. Machines get a problem
+// document as ever: whoever asks for something under /api or /assets, or for what operators ask. Without People everybody does.
+func (a *API) People(answer func(w http.ResponseWriter, r *http.Request, status int, e *problem.Error)) {
+	a.people = answer
+}
+
+// forPeople reports whether it is people who ask for a path.
+func forPeople(path string) bool {
+	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
+	switch first {
+	case "api", "assets", "livez", "readyz", "metrics", "openapi.json":
+		return false
+	}
+	return true
 }
 
 // Handle registers a handler that limits the body itself, if it reads one: assets, uploads, streams.
@@ -226,7 +245,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}()
 	switch err := a.origins.Check(r); {
 	case err != nil:
-		a.Error(rec, r, &Problem{Status: http.StatusForbidden, Code: "cross-origin", Detail: "A page of another site may not write here.", cause: err})
+		a.refuse(rec, r, &Problem{Status: http.StatusForbidden, Code: "cross-origin", Detail: "A page of another site may not write here.", cause: err})
 	case route == "":
 		a.noRoute(rec, r, handler)
 	default:
@@ -234,17 +253,43 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// noRoute answers as the mux would, but with a problem document. fallback is the mux's own answer, in plain text.
+// noRoute answers as the mux would, but with a problem. fallback is the mux's own answer, in plain text.
 func (a *API) noRoute(w http.ResponseWriter, r *http.Request, fallback http.Handler) {
 	said := &recorder{ResponseWriter: discard{}}
 	fallback.ServeHTTP(said, r)
 	if said.Status() == http.StatusMethodNotAllowed {
 		allow := said.Header().Get("Allow")
 		w.Header().Set("Allow", allow)
-		a.Error(w, r, newProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s takes no %s, only %s.", r.URL.Path, r.Method, allow)))
+		a.refuse(w, r, newProblem(http.StatusMethodNotAllowed, fmt.Sprintf("%s takes no %s, only %s.", r.URL.Path, r.Method, allow)))
 		return
 	}
-	a.Error(w, r, newProblem(http.StatusNotFound, fmt.Sprintf("There is nothing at %s.", r.URL.Path)))
+	a.refuse(w, r, newProblem(http.StatusNotFound, fmt.Sprintf("There is nothing at %s.", r.URL.Path)))
+}
+
+// refuse answers a request that no handler answers: people with a page, machines with a problem document.
+func (a *API) refuse(w http.ResponseWriter, r *http.Request, p *Problem) {
+	if !a.tellPeople(w, r, p) {
+		a.Error(w, r, p)
+	}
+}
+
+// tellPeople answers with a page, if it is people who ask and there is one for them.
+func (a *API) tellPeople(w http.ResponseWriter, r *http.Request, p *Problem) bool {
+	if a.people == nil || !forPeople(r.URL.Path) {
+		return false
+	}
+	e := &problem.Error{Kind: problem.Malformed, Code: p.Code, Message: p.Detail}
+	switch p.Status {
+	case http.StatusNotFound:
+		e.Kind = problem.NotFound
+	case http.StatusInternalServerError:
+		e.Kind = problem.Internal
+	}
+	for _, name := range forAnother {
+		w.Header().Del(name)
+	}
+	a.people(w, r, p.Status, e)
+	return true
 }
 
 // panicked answers for a handler that panicked, as far as nothing was answered yet.
@@ -259,7 +304,9 @@ func (a *API) panicked(rec *recorder, r *http.Request, p any) {
 		rec.broken = true
 		return
 	}
-	a.answer(r.Context(), rec, problemOf(fmt.Errorf("panic: %v", p)))
+	if broke := problemOf(fmt.Errorf("panic: %v", p)); !a.tellPeople(rec, r, broke) {
+		a.answer(r.Context(), rec, broke)
+	}
 }
 
 // served tells log and metrics of an answer.

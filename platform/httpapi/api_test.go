@@ -395,6 +395,42 @@ func TestAnAnswerThatBreaksOffIsCutOff(t *testing.T) {
 	}
 }
 
+func TestPeopleAreToldOnAPage(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpapi.Config{})
+	b.api.Page("GET /panic", http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("ETag", `"1"`)
+		panic("the page tore")
+	}))
+	b.api.People(func(w http.ResponseWriter, _ *http.Request, status int, e *problem.Error) {
+		w.WriteHeader(status)
+		fmt.Fprintf(w, "page: %s %s", e.Kind, e.Code)
+	})
+	for _, test := range []struct {
+		request string
+		status  int
+		says    string
+		headers []string
+	}{
+		{"GET /nowhere", 404, "page: not-found not-found", nil},
+		{"POST /panic", 405, "page: malformed method-not-allowed", nil},
+		{"GET /panic", 500, "page: internal internal", nil},
+		{"POST /panic", 403, "page: malformed cross-origin", []string{"Sec-Fetch-Site: cross-site"}},
+		{"GET /api/v1/nowhere", 404, `"code":"not-found"`, nil},
+		{"GET /api", 404, `"code":"not-found"`, nil},
+		{"POST /livez", 405, `"code":"method-not-allowed"`, nil},
+		{"POST /api/v1/shelves", 403, `"code":"cross-origin"`, []string{"Sec-Fetch-Site: cross-site"}},
+	} {
+		w := b.do(test.request, "", test.headers...)
+		if w.Code != test.status || !strings.Contains(w.Body.String(), test.says) || w.Header().Get("ETag") != "" {
+			t.Errorf("%s: %d %v %s", test.request, w.Code, w.Header(), w.Body)
+		}
+		if allow := w.Header().Get("Allow"); (w.Code == http.StatusMethodNotAllowed) != (allow != "") {
+			t.Errorf("%s allows %q", test.request, allow)
+		}
+	}
+}
+
 func TestPages(t *testing.T) {
 	t.Parallel()
 	b := setup(t, httpapi.Config{MaxBody: 10})

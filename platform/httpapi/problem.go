@@ -177,10 +177,13 @@ func (a *API) Error(w http.ResponseWriter, r *http.Request, err error) {
 	a.answer(r.Context(), w, orGone(r.Context(), problemOf(err)))
 }
 
+// forAnother are the headers that say something of the body: what was set before an error was meant for another answer.
+var forAnother = []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified", "Location"}
+
 func (a *API) answer(ctx context.Context, w http.ResponseWriter, p *Problem) {
 	h := w.Header()
-	for _, name := range []string{"Content-Length", "Content-Encoding", "ETag", "Last-Modified", "Location"} {
-		h.Del(name) // they were meant for another answer
+	for _, name := range forAnother {
+		h.Del(name)
 	}
 	body, err := encodeJSON(a.complete(ctx, p, h.Set))
 	if err != nil { // a value that cannot be encoded

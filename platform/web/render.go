@@ -94,14 +94,19 @@ func (r *Renderer) Handler(f func(*http.Request) (Page, error)) http.Handler {
 // log and not on the page.
 func (r *Renderer) Problem(w http.ResponseWriter, req *http.Request, err error) {
 	e := note(w, req, err)
-	body := problemBody{Error: e, Heading: headings[e.Kind.Status()], Seconds: seconds(e)}
+	r.Refuse(w, req, e.Kind.Status(), e)
+}
+
+// Refuse answers with the same page, and any status: for requests that are refused before a page sees them. All of e is shown.
+func (r *Renderer) Refuse(w http.ResponseWriter, req *http.Request, status int, e *problem.Error) {
+	body := problemBody{Error: e, Status: status, Heading: headings[status], Seconds: seconds(e)}
 	if body.Heading == "" {
-		body.Heading = http.StatusText(e.Kind.Status())
+		body.Heading = http.StatusText(status)
 	}
 	if e.Kind == problem.Unavailable && (req.Method == http.MethodGet || req.Method == http.MethodHead) {
 		body.Again = req.URL.RequestURI()
 	}
-	r.write(w, req, e.Kind.Status(), Page{Template: "problem", Title: body.Heading, Trail: []Crumb{{Name: body.Heading}}, Body: body})
+	r.write(w, req, status, Page{Template: "problem", Title: body.Heading, Trail: []Crumb{{Name: body.Heading}}, Body: body})
 }
 
 // note gives the part of err that a reader may see. It logs the rest, and sets when to try again.
@@ -128,6 +133,7 @@ func seconds(e *problem.Error) int {
 // problemBody is what templates/problem.html shows.
 type problemBody struct {
 	*problem.Error
+	Status  int
 	Heading string
 	Again   string // where to try again; "" when that does not help
 	Seconds int    // when to
@@ -135,7 +141,9 @@ type problemBody struct {
 
 // headings say in a word or two what a status means to a reader.
 var headings = map[int]string{
+	http.StatusForbidden:           "Not from there",
 	http.StatusNotFound:            "Not found",
+	http.StatusMethodNotAllowed:    "Only to be read",
 	http.StatusUnprocessableEntity: "That cannot be read",
 	http.StatusServiceUnavailable:  "Not just now",
 	http.StatusInternalServerError: "Something broke",

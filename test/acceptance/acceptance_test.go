@@ -28,14 +28,25 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+func TestMain(m *testing.M) {
+	code := dbtest.Main(m)
+	stopPrism()
+	os.Exit(code)
+}
 
 // each runs f on every database, with an application whose read models are always current.
 func each(t *testing.T, f func(t *testing.T, s site)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
-		f(t, site{app.Start(t, app.Config{DB: db, Timing: projection.Immediate})})
+		f(t, start(t, app.Config{DB: db, Timing: projection.Immediate}))
 	})
+}
+
+// start starts an application with Prism in front of it, where there is one.
+func start(t *testing.T, c app.Config) site {
+	t.Helper()
+	c.Front = front(t)
+	return site{app.Start(t, c)}
 }
 
 // site is an application in whose requests $lib1, $cat1, $book1 and $ed1 stand for ids: see expand.

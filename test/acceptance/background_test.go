@@ -23,7 +23,7 @@ import (
 func TestReadingWhatWasJustWritten(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
-		s := site{app.Start(t, app.Config{DB: db})}
+		s := start(t, app.Config{DB: db})
 		s.furnish(t)
 		for n := 2; n <= 10; n++ {
 			names := map[string]string{
@@ -93,7 +93,7 @@ func behind(t *testing.T, a app.Answer) {
 func TestReadModelsThatDoNotFollow(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
-		s := site{app.Start(t, app.Config{DB: db, Asleep: true})}
+		s := start(t, app.Config{DB: db, Asleep: true})
 		s.furnish(t)
 		t.Run("answers to writes come from what was written", func(t *testing.T) {
 			a := must(t, http.StatusCreated, s.post("/categories/$cat1/books", `{"id": "$book2", "title": "Odyssey", "edition": {"id": "$ed2"}}`))
@@ -146,7 +146,7 @@ func TestReadModelsThatDoNotFollow(t *testing.T) {
 		s.Stop()
 
 		t.Run("once they are played, everything is there", func(t *testing.T) {
-			s := site{app.Start(t, app.Config{DB: db})}
+			s := start(t, app.Config{DB: db})
 			for _, path := range things {
 				must(t, http.StatusOK, s.get(path, fmt.Sprintf("Accession-Min-Position: %d", s.Position())))
 			}
@@ -173,7 +173,7 @@ func TestRestart(t *testing.T) {
 				if err := database.Migrate(t.Context(), db, nil); err != nil {
 					t.Fatal(err)
 				}
-				s := site{app.Start(t, app.Config{DB: db})}
+				s := start(t, app.Config{DB: db})
 				defer s.Stop()
 				f(s)
 			}
@@ -232,7 +232,7 @@ func TestTimingsInTurn(t *testing.T) {
 			{Timing: projection.Immediate},
 		} {
 			c.DB = db
-			s := site{app.Start(t, c)}
+			s := start(t, c)
 			if turn == 0 {
 				s.furnish(t)
 			}

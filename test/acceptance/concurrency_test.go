@@ -79,7 +79,7 @@ func inEveryMode(t *testing.T, constraints []string, f func(t *testing.T, s site
 						modes[c] = mode
 					}
 				}
-				f(t, site{app.Start(t, app.Config{DB: db, Timing: projection.Immediate, Modes: modes})}, mode)
+				f(t, start(t, app.Config{DB: db, Timing: projection.Immediate, Modes: modes}), mode)
 			})
 		})
 	}

@@ -25,6 +25,7 @@ import (
 	"accession/modules/discovery"
 	"accession/modules/editions"
 	"accession/modules/library"
+	"accession/modules/operations"
 	"accession/platform/bus"
 	"accession/platform/consistency"
 	registerdb "accession/platform/consistency/sqldb"
@@ -36,12 +37,13 @@ import (
 	"accession/platform/httpapi/httpapitest"
 	"accession/platform/module"
 	"accession/platform/projection"
+	"accession/platform/tally"
 	"accession/platform/telemetry"
 	"accession/platform/usecase"
 )
 
 // modules are those of cmd/accession.
-var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module}
+var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module, operations.Module}
 
 // Config says how the application runs. Only DB is required.
 type Config struct {
@@ -52,6 +54,8 @@ type Config struct {
 	LockTimeout time.Duration
 	// Asleep leaves projectors in the background where they are: nothing is ever played into them.
 	Asleep bool
+	// Front puts something in front of the application, as a proxy is: every request goes through it. nil: nothing is.
+	Front func(http.Handler) http.Handler
 }
 
 // App is a running application. It is safe for concurrent use.
@@ -103,18 +107,27 @@ func Start(t testing.TB, c Config) *App {
 	must(err)
 	doorbell, err := bus.New(bus.Config{}, logger)
 	must(err)
+	modes := operations.NewModes(a.log, set, settings, logger)
+	must(modes.Load(t.Context()))
+	figures := tally.New(tally.Config{DB: c.DB, Constraints: set, Logger: logger})
 	runner := metrics.Runner(consistency.NewRunner(consistency.Config{
-		Log: a.log, Register: a.register, Set: set, Settings: func() consistency.Settings { return settings },
-		Immediate: a.projections.Immediate(), Meter: metrics, Logger: logger,
+		Log: a.log, Register: a.register, Set: set, Settings: modes.Settings,
+		Immediate: a.projections.Immediate(), Meter: telemetry.Fan(metrics, figures), Logger: logger,
 		Committed: func(ctx context.Context, r usecase.Receipt) {
+			modes.Committed(r.Events)
 			if err := doorbell.Publish(ctx, r.Events); err != nil {
 				t.Errorf("publish the events up to %d: %v", r.Position, err)
 			}
 		},
 	}))
 	api := httpapi.New(httpapi.Config{Logger: logger, Ready: c.DB.Ping, Metrics: metrics.Handler(), Meter: metrics})
-	module.Routes(modules, api, module.Env{Runner: runner, Log: a.log, Projections: a.projections})
+	module.Routes(modules, api, module.Env{
+		Runner: runner, Log: a.log, Projections: a.projections, Constraints: set, Settings: settings, Tally: figures,
+	})
 	a.handler = httpapitest.Referee(t, api)
+	if c.Front != nil {
+		a.handler = c.Front(a.handler)
+	}
 
 	must(a.projections.Boot(t.Context()))
 	a.run(doorbell)
@@ -260,10 +273,13 @@ func request(method, path, body string, headers []string) *http.Request {
 	return r
 }
 
+// ServeHTTP answers on a server's behalf, for tests that need a socket.
+func (a *App) ServeHTTP(w http.ResponseWriter, r *http.Request) { a.handler.ServeHTTP(w, r) }
+
 // Do sends any request.
 func (a *App) Do(r *http.Request) Answer {
 	w := httptest.NewRecorder()
-	a.handler.ServeHTTP(w, r)
+	a.ServeHTTP(w, r)
 	answer := Answer{Status: w.Code, Header: w.Result().Header, Text: w.Body.String()}
 	if err := json.Unmarshal(w.Body.Bytes(), &answer.Body); err != nil {
 		answer.Body = nil // no object

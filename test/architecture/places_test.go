@@ -30,7 +30,7 @@ func TestNoFileNamesThePlaceItLiesIn(t *testing.T) {
 			return nil // somebody works here
 		case err != nil:
 			return err
-		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".task"):
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == ".task" || d.Name() == "node_modules"):
 			return filepath.SkipDir
 		case !d.Type().IsRegular():
 			return nil
