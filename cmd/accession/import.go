@@ -36,7 +36,8 @@ func (c *cli) importFile() *cobra.Command {
 gutenberg is Project Gutenberg's catalogue feed; jsonl and csv are what "accession export" writes.
 A jsonl file imported into an empty library gives everything its number back, and so its reference. Into any other
 library, and from csv, numbers are assigned anew.
-Importing a file again does nothing twice; an import that was interrupted goes on where it ended.
+Importing a file again does nothing twice; an import that was interrupted goes on where it ended. A row of a feed that
+was imported before with other content is reported as differing, and what the catalogue has stays.
 Exit status 4 means that the catalogue refused some rows; --report says which and why.`,
 		Example: "  accession import pg_catalog.csv --format gutenberg\n  accession import pg_catalog.csv --format gutenberg --library \"City library\" --report report.jsonl\n  accession import catalogue.jsonl --format jsonl",
 		Args:    oneArg("FILE"),
@@ -53,6 +54,7 @@ Exit status 4 means that the catalogue refused some rows; --report says which an
 			case o.workers < 1 || o.workers > 256:
 				return usage(cmd, "--workers is %d: use 1 to 256.", o.workers)
 			}
+			o.idleWorkers = cmd.Flags().Changed("workers") && o.workers > 1 && o.format != "gutenberg"
 			return c.runImport(cmd.Context(), o)
 		},
 	}
@@ -60,7 +62,7 @@ Exit status 4 means that the catalogue refused some rows; --report says which an
 	cmd.Flags().StringVar(&o.library, "library", "", "`NAME` of the library to import into (default: the file's name; jsonl: the libraries of the file)")
 	cmd.Flags().StringVar(&o.format, "format", "gutenberg", "`FORMAT` of the file: gutenberg, csv or jsonl")
 	cmd.Flags().BoolVar(&o.dryRun, "dry-run", false, "look at everything, store nothing")
-	cmd.Flags().IntVar(&o.workers, "workers", 4, "fill `N` categories at once; csv and jsonl are imported one after another")
+	cmd.Flags().IntVar(&o.workers, "workers", 4, "fill `N` categories of a gutenberg file at once; one worker imports csv and jsonl")
 	cmd.Flags().StringVar(&o.report, "report", "", "write what became of each row to `FILE`, one JSON object a line")
 	choices(cmd, "format", importFormats...)
 	return cmd
@@ -72,6 +74,7 @@ type importOptions struct {
 	file, library, format, report string
 	dryRun                        bool
 	workers                       int
+	idleWorkers                   bool // more of them were asked for than there is use for
 }
 
 func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
@@ -99,6 +102,9 @@ func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, done()) }()
+	if o.idleWorkers {
+		_, _ = fmt.Fprintf(c.err, "--workers has no effect on %s: one worker imports the file.\n", o.format)
+	}
 	if o.format == "csv" {
 		_, _ = fmt.Fprintln(c.err, "A csv file carries no numbers: they are assigned anew, and references may change.")
 	}
@@ -153,11 +159,15 @@ func (c *cli) importInto(ctx context.Context, cfg config.Config, im *exchange.Im
 	}
 	var log eventlog.Log
 	var runner usecase.Runner
-	if _, err := a.wire(fx.Populate(&log, &runner)); err != nil {
-		return nil, errors.Join(err, a.close())
+	app, err := a.wire(fx.Populate(&log, &runner))
+	if err == nil {
+		err = app.Start(ctx)
+	}
+	if err != nil {
+		return nil, errors.Join(err, a.db.Close())
 	}
 	im.Log, im.Runner = log, runner
-	return a.close, nil
+	return func() error { return errors.Join(app.Stop(context.WithoutCancel(ctx)), a.db.Close()) }, nil
 }
 
 // hasNothing reports whether there is no database yet, or one without tables.
@@ -201,7 +211,11 @@ func (c *cli) summary(o importOptions, r *exchange.Report) error {
 		if o.library != "" {
 			into = strconv.Quote(o.library)
 		}
-		if _, err := fmt.Fprintf(c.out, "%d rows %s %s: %d skipped, %d with a warning\n", r.Rows, what, into, r.Skipped, r.Warned); err != nil {
+		differs := ""
+		if r.Differs > 0 {
+			differs = fmt.Sprintf(", %d differ from what was imported before", r.Differs)
+		}
+		if _, err := fmt.Fprintf(c.out, "%d rows %s %s: %d skipped, %d with a warning%s\n", r.Rows, what, into, r.Skipped, r.Warned, differs); err != nil {
 			return err
 		}
 		if o.report == "" {
@@ -220,8 +234,8 @@ func (c *cli) remarks(r *exchange.Report) {
 	shown := 0
 	for _, l := range r.Lines() {
 		remark := l.Warning
-		if l.Outcome == exchange.Refused {
-			remark = "refused: " + l.Detail
+		if l.Outcome == exchange.Refused || l.Outcome == exchange.Differs {
+			remark = string(l.Outcome) + ": " + l.Detail
 		}
 		if remark == "" {
 			continue

@@ -40,15 +40,19 @@ func (all *Catalogue) WriteCSV(w io.Writer) error {
 	for _, l := range all.Libraries {
 		for _, c := range l.Categories {
 			for _, b := range c.Books {
-				written := map[string]bool{}
+				written, bases := map[string]bool{}, map[string]string{}
 				for _, e := range b.Editions {
+					bases[e.ID] = e.Base
 					if e.Withdrawn {
 						continue
 					}
 					row := []string{c.Name, b.ID, b.Title, joinAuthors(b.Authors), e.ID, "", e.ISBN, e.Publisher, "", e.Language, e.Format}
-					if written[e.Base] {
-						row[colBase] = e.Base
+					// In the place of a base that is withdrawn stands what that was based on.
+					base := e.Base
+					for base != "" && !written[base] {
+						base = bases[base]
 					}
+					row[colBase] = base
 					if e.Year != 0 {
 						row[colYear] = strconv.Itoa(e.Year)
 					}

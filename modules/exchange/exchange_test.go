@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -19,7 +20,12 @@ import (
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
 	registermemory "accession/platform/consistency/memory"
+	registerdb "accession/platform/consistency/sqldb"
+	"accession/platform/database"
+	"accession/platform/database/dbtest"
+	"accession/platform/eventlog"
 	logmemory "accession/platform/eventlog/memory"
+	logdb "accession/platform/eventlog/sqldb"
 	"accession/platform/module"
 	"accession/platform/usecase"
 
@@ -33,20 +39,33 @@ type tb interface {
 	Context() context.Context
 }
 
-// store is a database in memory, with the rules of the application.
+func TestMain(m *testing.M) { os.Exit(dbtest.Main(m)) }
+
+// store is a database, with the rules of the application.
 type store struct {
-	log      *logmemory.Log
-	register *registermemory.Register
+	log      eventlog.Log
+	register consistency.Register
 	set      *consistency.Set
 	usecase.Runner
+	done []usecase.Request // what was not refused
 }
 
+var modules = []module.Module{library.Module, catalogue.Module, editions.Module}
+
+// newStore is a store in memory.
 func newStore() *store {
-	modules := []module.Module{library.Module, catalogue.Module, editions.Module}
-	registry := must(module.Registry(modules))
-	s := &store{log: logmemory.New(registry, time.Minute), set: must(module.Constraints(modules))}
-	s.register = registermemory.New(s.log)
-	s.Runner = consistency.NewRunner(consistency.Config{Log: s.log, Register: s.register, Set: s.set, Settings: consistency.DefaultSettings})
+	log := logmemory.New(must(module.Registry(modules)), time.Minute)
+	return storeOn(log, registermemory.New(log))
+}
+
+// storeIn is a store in a database.
+func storeIn(db *database.DB) *store {
+	return storeOn(logdb.New(db, must(module.Registry(modules)), time.Minute), registerdb.New(db.Read))
+}
+
+func storeOn(log eventlog.Log, register consistency.Register) *store {
+	s := &store{log: log, register: register, set: must(module.Constraints(modules))}
+	s.Runner = consistency.NewRunner(consistency.Config{Log: log, Register: register, Set: s.set, Settings: consistency.DefaultSettings})
 	return s
 }
 
@@ -62,6 +81,9 @@ func (s *store) do(t tb, r usecase.Request, allowed ...error) bool {
 	_, err := s.Run(t.Context(), r)
 	if err != nil && !slices.ContainsFunc(allowed, func(e error) bool { return errors.Is(err, e) }) {
 		t.Fatalf("%T: %v", r.Command, err)
+	}
+	if err == nil {
+		s.done = append(s.done, r)
 	}
 	return err == nil
 }
@@ -131,6 +153,18 @@ type life struct {
 	in    map[catalogueevents.BookID]libraryevents.LibraryID
 	eds   []editionsevents.EditionID
 	book  map[editionsevents.EditionID]catalogueevents.BookID
+}
+
+// newLife lives so many steps.
+func newLife(t *rapid.T, steps int) *life {
+	l := &life{
+		store: newStore(), of: map[libraryevents.CategoryID]libraryevents.LibraryID{},
+		in: map[catalogueevents.BookID]libraryevents.LibraryID{}, book: map[editionsevents.EditionID]catalogueevents.BookID{},
+	}
+	for range steps {
+		l.step(t)
+	}
+	return l
 }
 
 func (l *life) newBook(t *rapid.T, in libraryevents.CategoryID) catalogue.AddBook {
@@ -209,13 +243,7 @@ func (l *life) step(t *rapid.T) {
 func TestAnExportRestoresTheCatalogue(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		l := &life{
-			store: newStore(), of: map[libraryevents.CategoryID]libraryevents.LibraryID{},
-			in: map[catalogueevents.BookID]libraryevents.LibraryID{}, book: map[editionsevents.EditionID]catalogueevents.BookID{},
-		}
-		for range rapid.IntRange(1, 40).Draw(t, "steps") {
-			l.step(t)
-		}
+		l := newLife(t, rapid.IntRange(1, 40).Draw(t, "steps"))
 		file := l.export(t)
 		other := newStore()
 		r := other.jsonl(t, "", file)
@@ -254,4 +282,35 @@ func TestAnExportRestoresTheCatalogue(t *testing.T) {
 		}
 		same(t, "export later on", l.export(t), other.export(t))
 	})
+}
+
+// TestAnExportRestoresTheCatalogueAcrossDatabases: what was lived in memory is lived again on each database, and goes from there to
+// each, unchanged.
+func TestAnExportRestoresTheCatalogueAcrossDatabases(t *testing.T) {
+	t.Parallel()
+	databases := map[string]func(testing.TB) *database.DB{"sqlite": dbtest.SQLite, "postgres": dbtest.Postgres}
+	lives := rapid.Custom(func(t *rapid.T) *life { return newLife(t, 120) })
+	for from, origin := range databases {
+		for to, empty := range databases {
+			t.Run("from "+from+" to "+to, func(t *testing.T) {
+				t.Parallel()
+				for seed := range 2 {
+					l := lives.Example(seed)
+					s, other := storeIn(origin(t)), storeIn(empty(t))
+					for _, r := range l.done {
+						s.do(t, r)
+					}
+					file := s.export(t)
+					same(t, "export of the same life", l.export(t), file)
+					for range 2 {
+						if r := other.jsonl(t, "", file); r.Refusals() > 0 || r.Anew {
+							t.Errorf("refused %v, numbered anew %v", r.Lines(), r.Anew)
+						}
+						same(t, "export of the import", file, other.export(t))
+					}
+					other.audited(t)
+				}
+			})
+		}
+	}
 }

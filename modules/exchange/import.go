@@ -50,7 +50,7 @@ const source = "gutenberg"
 var (
 	// ErrLibraryAmbiguous: more than one library has the name.
 	ErrLibraryAmbiguous = problem.New(problem.Usage, "library-ambiguous", "")
-	// ErrChanged: the row is in the catalogue, with other content.
+	// ErrChanged: the row is in the catalogue, with other content. That is no refusal: see [Differs].
 	ErrChanged = problem.New(problem.Conflict, "id-taken", "was imported before with other content; the catalogue keeps what it has")
 )
 
@@ -183,7 +183,7 @@ func (im Importer) categories(ctx context.Context, lib libraryevents.LibraryID) 
 	return there, nil
 }
 
-// founder is the book that the category was created with.
+// founder is the book that the category was created with; zero when it never was.
 func (im Importer) founder(ctx context.Context, category libraryevents.CategoryID) (catalogueevents.BookID, error) {
 	var book catalogueevents.BookID
 	d, found, err := im.Log.Done(ctx, string(category.Tag()))
@@ -297,19 +297,19 @@ func (r *run) category(ctx context.Context, cat gutenberg.Category) (libraryeven
 		r.report.Categories.count(Present)
 		return there, books, nil
 	}
-	var founder catalogueevents.BookID
-	if ok {
-		var err error
-		if founder, err = r.founder(ctx, id); err != nil {
-			return id, nil, err
-		}
+	founder, err := r.founder(ctx, id)
+	if err != nil {
+		return id, nil, err
 	}
+	ours := !founder.IsZero() // perhaps renamed or withdrawn since
+	refused := false
 	for i := range books {
 		b := &books[i]
-		if ok && b.command.ID != founder {
+		if ours && b.command.ID != founder {
 			continue
 		}
-		outcome, err := r.do(ctx, library.CreateCategory{ID: id, Library: r.library, Name: text.Squeeze(cat.Name), Book: b.command}.Request(r.Actor))
+		cmd := library.CreateCategory{ID: id, Library: r.library, Name: text.Squeeze(cat.Name), Book: b.command}
+		outcome, err := r.found(ctx, cmd, ours)
 		if errors.Is(err, library.ErrCategoryNameTaken) { // somebody else's, made meanwhile
 			now, lookErr := r.categories(ctx, r.library)
 			if there, ok := now[name]; ok || lookErr != nil {
@@ -317,22 +317,54 @@ func (r *run) category(ctx context.Context, cat gutenberg.Category) (libraryeven
 				return there, books, lookErr
 			}
 		}
+		elsewhere := false
+		if errors.Is(err, ErrChanged) && !ours {
+			first, lookErr := r.founder(ctx, id)
+			switch {
+			case lookErr != nil:
+				return id, nil, lookErr
+			case first.IsZero():
+				elsewhere = true
+			case first == b.command.ID: // with it, an import that runs at the same time has founded the category
+				outcome, err = r.do(ctx, cmd.Request(r.Actor))
+			default:
+				r.report.Categories.count(Present)
+				return id, books, nil
+			}
+		}
 		b.settled = true
 		if b.in, err = r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions); err != nil {
 			return id, nil, err
 		}
-		if b.in {
+		if b.in && !elsewhere {
 			r.report.Categories.count(outcome)
 			return id, books, nil
 		}
 		// The next book may do for the category.
+		refused = refused || !b.in
 	}
-	if ok {
+	switch {
+	case ours:
 		r.report.Categories.count(Present)
-	} else {
+	case refused:
 		r.report.Categories.count(Refused)
 	}
 	return id, books, nil
+}
+
+// found founds a category with its first book. A book that an earlier import has put into another one founds none: it has
+// changed.
+func (r *run) found(ctx context.Context, c library.CreateCategory, ours bool) (Outcome, error) {
+	if !ours {
+		there, err := eventlog.Collect(r.Log.Read(ctx, eventlog.Query{Stream: c.Book.ID.Tag(), Limit: 1}))
+		if err != nil {
+			return Refused, fmt.Errorf("find book: %w", err)
+		}
+		if len(there) > 0 {
+			return Present, ErrChanged
+		}
+	}
+	return r.do(ctx, c.Request(r.Actor))
 }
 
 // bookRow is a book on its way in.
@@ -403,7 +435,10 @@ func (r *run) furtherEditions(ctx context.Context, b bookRow) error {
 // is a refusal; any other ends the import.
 func (r *run) settle(line int, key string, outcome Outcome, err error, counts ...*Counts) (in bool, fatal error) {
 	l := Line{Line: line, Key: key, Outcome: outcome}
-	if err != nil {
+	switch {
+	case errors.Is(err, ErrChanged) && outcome == Present:
+		l.Outcome, l.Detail = Differs, ErrChanged.Message
+	case err != nil:
 		e := problem.Of(err)
 		switch e.Kind {
 		case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound:
@@ -414,7 +449,7 @@ func (r *run) settle(line int, key string, outcome Outcome, err error, counts ..
 	}
 	r.report.add(l, counts...)
 	r.progress()
-	return err == nil || errors.Is(err, ErrChanged), nil
+	return l.Outcome != Refused, nil
 }
 
 // detail is the error as it reads beside a row: all that is wrong, by field, whichever of the row's things the field is of.

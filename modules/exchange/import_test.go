@@ -198,7 +198,7 @@ func TestTwoImportsAtOnceFillOneLibrary(t *testing.T) {
 	all.Wait()
 	created := 0
 	for _, r := range reports {
-		if r.Library != reports[0].Library || r.Refusals() != 0 {
+		if r.Library != reports[0].Library || r.Refusals() != 0 || r.Differs != 0 {
 			t.Errorf("imported %+v", r)
 		}
 		created += r.Editions.Created

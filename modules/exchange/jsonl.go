@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"reflect"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -97,7 +98,10 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 			}
 		}
 	}
-	if err = errors.Join(err, buffer.Flush()); err != nil {
+	if err == nil {
+		err = buffer.Flush()
+	}
+	if err != nil {
 		return fmt.Errorf("write catalogue: %w", err)
 	}
 	return nil
@@ -137,7 +141,7 @@ func ParseJSONL(r io.Reader) (*Catalogue, error) {
 		dec := json.NewDecoder(bytes.NewReader(text))
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(&o); err != nil {
-			return nil, wrong(line, "it is not a JSON object as an export has them: %s", jsonTrouble(err))
+			return nil, wrong(line, "%s", jsonTrouble(text, err))
 		}
 		if _, err := dec.Token(); !errors.Is(err, io.EOF) {
 			return nil, wrong(line, "there is more behind the object: write one object a line")
@@ -153,21 +157,56 @@ func ParseJSONL(r io.Reader) (*Catalogue, error) {
 	return p.all, p.all.check()
 }
 
-// jsonTrouble says what is wrong with a line in words without Go in them.
-func jsonTrouble(err error) string {
+// jsonTrouble says what is wrong with a line, to people who know neither Go nor its names for things.
+func jsonTrouble(line []byte, err error) string {
 	var kind *json.UnmarshalTypeError
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &kind) && kind.Field != "":
-		return fmt.Sprintf("%s cannot be of type %s", kind.Field, kind.Value)
+		return fmt.Sprintf("%s is %s; it must be %s", kind.Field, written(kind.Value), wanted(kind.Type))
 	case errors.As(err, &kind):
-		return "it is of type " + kind.Value
+		return fmt.Sprintf("it is %s; it must be an object, between { and }", written(kind.Value))
 	case errors.As(err, &syntax):
-		return fmt.Sprintf("%s, at character %d", syntax.Error(), syntax.Offset)
+		at := utf8.RuneCount(line[:min(max(int(syntax.Offset), 0), len(line))])
+		return fmt.Sprintf("it stops being JSON at character %d: check the quotation marks, commas and brackets around it", at)
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return "it ends too early"
+		return "the object ends too early: a quotation mark or a bracket is missing, or the file was cut off"
 	}
-	return strings.TrimPrefix(err.Error(), "json: ")
+	// The decoder has no type for this one.
+	if _, field, ok := strings.Cut(err.Error(), "unknown field "); ok {
+		return fmt.Sprintf("there is no field %s: check how it is written", field)
+	}
+	return "it is not an object as an export has them"
+}
+
+// written names what a line has, and wanted what it should have, in plain words.
+func written(value string) string {
+	switch value {
+	case "string":
+		return "text"
+	case "number":
+		return "a number"
+	case "bool":
+		return "true or false"
+	case "array":
+		return "a list"
+	case "object":
+		return "an object"
+	}
+	return "the " + value // "number 1.5"
+}
+
+func wanted(t reflect.Type) string {
+	switch t.Kind() {
+	case reflect.Int:
+		return "a whole number of at most " + strconv.Itoa(maxNumber)
+	case reflect.Bool:
+		return "true or false"
+	case reflect.Slice:
+		return "a list of texts"
+	default:
+		return "text, in quotation marks"
+	}
 }
 
 // decode reads text in UTF-8, with or without a byte order mark.
@@ -203,14 +242,18 @@ type jsonl struct {
 }
 
 func (p *jsonl) add(line int, o object) error {
+	switch o.Kind {
+	case "number":
+		return p.used(line, o)
+	case "library", "category", "book", "edition":
+	default:
+		return wrong(line, "kind is %q: there are library, category, book, edition and number", o.Kind)
+	}
 	number := 0
 	if o.Number != nil {
 		if number = *o.Number; number < 1 || number > maxNumber {
-			return wrong(line, "number is %d: it counts from 1", number)
+			return wrong(line, "number is %d: it counts from 1 to %d", number, maxNumber)
 		}
-	}
-	if o.Kind == "number" {
-		return p.used(line, o)
 	}
 	var id libraryevents.LibraryID // the form is the same for all
 	if err := id.UnmarshalText([]byte(o.ID)); err != nil {
@@ -263,8 +306,6 @@ func (p *jsonl) add(line int, o object) error {
 		e := &Edition{ID: o.ID, Base: o.Base, Number: number, Withdrawn: o.Withdrawn, line: line}
 		e.ISBN, e.Publisher, e.Year, e.Language, e.Format = o.ISBN, o.Publisher, o.Year, o.Language, o.Format
 		p.editions[o.ID], b.Editions = b, append(b.Editions, e)
-	default:
-		return wrong(line, "kind is %q: there are library, category, book, edition and number", o.Kind)
 	}
 	return nil
 }
@@ -277,7 +318,7 @@ func (p *jsonl) used(line int, o object) error {
 	kind, id, _ := strings.Cut(o.In, ":")
 	id = strings.ToLower(id)
 	if o.Last < 1 || o.Last > maxNumber {
-		return wrong(line, "last is %d: it counts from 1", o.Last)
+		return wrong(line, "last is %d: it counts from 1 to %d", o.Last, maxNumber)
 	}
 	var last *int
 	switch {

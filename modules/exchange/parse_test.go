@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -172,11 +173,24 @@ func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
 	replaced := func(old, by string) string { return strings.Replace(small(), old, by, 1) }
 	for name, test := range map[string]struct{ file, want string }{
 		"empty":                    {"", "Line 1: the file holds no library"},
-		"broken":                   {small() + "{", "Line 8: it is not a JSON object as an export has them: it ends too early."},
-		"not an object":            {"[]", "Line 1: it is not a JSON object as an export has them: it is of type array."},
+		"broken":                   {small() + "{", "Line 8: the object ends too early: a quotation mark or a bracket is missing, or the file was cut off."},
+		"a comma too many":         {`{"kind":"library",}`, "Line 1: it stops being JSON at character 19: check the quotation marks, commas and brackets around it."},
+		"a comma too few":          {replaced(`"Emma",`, `"Émmä"`), "Line 5: it stops being JSON at character 138: check"},
+		"not JSON":                 {"ö", "Line 1: it stops being JSON at character 1: check"},
+		"not an object":            {"[]", "Line 1: it is a list; it must be an object, between { and }."},
+		"a text":                   {`"x"`, "Line 1: it is text; it must be an object, between { and }."},
+		"deeper than anybody goes": {strings.Repeat("[", 10_001), "Line 1: it stops being JSON at character 10001: check"},
+		"nothing":                  {"null", `Line 1: kind is "": there are library, category, book, edition and number.`},
 		"two objects on a line":    {"{} {}", "Line 1: there is more behind the object"},
-		"another field":            {replaced(`"name":"City"`, `"nom":"City"`), `Line 1: it is not a JSON object as an export has them: unknown field "nom".`},
-		"wrong type":               {replaced(`"number":2`, `"number":"2"`), "Line 3: it is not a JSON object as an export has them: number cannot be of type string."},
+		"another field":            {replaced(`"name":"City"`, `"nom":"City"`), `Line 1: there is no field "nom": check how it is written.`},
+		"text for a number":        {replaced(`"number":2`, `"number":"2"`), "Line 3: number is text; it must be a whole number of at most 2147483647."},
+		"half a number":            {replaced(`"number":2`, `"number":2.5`), "Line 3: number is the number 2.5; it must be a whole number of at most 2147483647."},
+		"a number that is too big": {replaced(`"number":2`, `"number":3000000000`), "Line 3: number is 3000000000: it counts from 1 to 2147483647."},
+		"a huge number":            {replaced(`"last":5`, `"last":1e99`), "Line 4: last is the number 1e99; it must be a whole number of at most 2147483647."},
+		"a number for a text":      {replaced(`"title":"Emma"`, `"title":1`), "Line 5: title is a number; it must be text, in quotation marks."},
+		"a text for a list":        {replaced(`["Austen, Jane"]`, `"Austen, Jane"`), "Line 5: authors is text; it must be a list of texts."},
+		"a list with a number":     {replaced(`["Austen, Jane"]`, `[1]`), "Line 5: authors is a number; it must be text, in quotation marks."},
+		"a text for yes or no":     {replaced(`"year":1815`, `"withdrawn":"yes"`), "Line 7: withdrawn is text; it must be true or false."},
 		"another kind":             {replaced(`"kind":"book"`, `"kind":"film"`), `Line 5: kind is "film"`},
 		"no library":               {without(1), "Line 1: in is "},
 		"no category":              {strings.Join(lines[:2], "") + lines[4], "Line 3: its category "},
@@ -226,6 +240,12 @@ func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
 func FuzzParseJSONL(f *testing.F) {
 	f.Add([]byte(small()))
 	f.Add([]byte("\ufeff{}\n"))
+	for _, line := range []string{
+		"null", "{", "[1]", "\"", "1e999", `{"kind":"library"}x`, `{"kind":{}}`, `{"authors":[1]}`, `{"number":1.5}`, `{"number":9e99}`, `{"x":1}`,
+		`{"kind":"number","in":"library:` + id(1) + `","last":1}`,
+	} {
+		f.Add([]byte(small() + line + "\n"))
+	}
 	f.Fuzz(func(t *testing.T, data []byte) {
 		again(t, data, exchange.ParseJSONL, (*exchange.Catalogue).WriteJSONL)
 	})
@@ -239,10 +259,17 @@ func FuzzParseCSV(f *testing.F) {
 	})
 }
 
+// What every error begins with, and what none has in it: the words of Go's packages.
+var (
+	namesALine = regexp.MustCompile(`^Line [1-9][0-9]*: `)
+	quoted     = regexp.MustCompile(`"(\\.|[^"\\])*"`) // what the file has
+	gos        = regexp.MustCompile(`json:|invalid character|unmarshal|looking for|Go (struct|value)|parse error`)
+)
+
 func again(t *testing.T, data []byte, parse func(io.Reader) (*exchange.Catalogue, error), write func(*exchange.Catalogue, io.Writer) error) {
 	c, err := parse(bytes.NewReader(data))
 	if err != nil {
-		if !errors.Is(err, exchange.ErrFile) {
+		if !errors.Is(err, exchange.ErrFile) || !namesALine.MatchString(err.Error()) || gos.MatchString(quoted.ReplaceAllString(err.Error(), "")) {
 			t.Fatalf("%v", err)
 		}
 		return

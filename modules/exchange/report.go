@@ -17,7 +17,8 @@ type Outcome string
 // The outcomes.
 const (
 	Created Outcome = "created" // taken
-	Present Outcome = "present" // taken by an earlier run, with the same content
+	Present Outcome = "present" // taken by an earlier run; a feed's row with the same content
+	Differs Outcome = "differs" // taken by an earlier run, of a feed, with other content: the catalogue keeps what it has
 	Skipped Outcome = "skipped" // not taken: the file says nothing to take, or nothing that can be read
 	Refused Outcome = "refused" // not taken: the catalogue refused it
 )
@@ -28,7 +29,7 @@ type Line struct {
 	Key     string  `json:"key"`  // what the file calls the row
 	Outcome Outcome `json:"outcome"`
 	Code    string  `json:"code,omitempty"`    // the error's, of what was refused
-	Detail  string  `json:"detail,omitempty"`  // for people: why it was skipped or refused
+	Detail  string  `json:"detail,omitempty"`  // for people: why it was skipped or refused, or what differs
 	Warning string  `json:"warning,omitempty"` // for people: what to look at in a row that was taken all the same
 }
 
@@ -41,6 +42,7 @@ type Report struct {
 	Editions   Counts `json:"editions"`
 	Skipped    int    `json:"skipped"` // rows
 	Warned     int    `json:"warned"`  // rows
+	Differs    int    `json:"differs"` // rows; what they are about counts as present
 	DryRun     bool   `json:"dry_run"`
 	Anew       bool   `json:"numbered_anew,omitempty"` // the numbers, and so the references, may not be those of the file
 
@@ -60,7 +62,7 @@ func (c *Counts) count(o Outcome) {
 	switch o {
 	case Created:
 		c.Created++
-	case Present:
+	case Present, Differs:
 		c.Present++
 	case Refused:
 		c.Refused++
@@ -93,6 +95,9 @@ func (r *Report) add(l Line, counts ...*Counts) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	l.Warning = r.warnings[l.Line]
+	if l.Outcome == Differs {
+		r.Differs++
+	}
 	for _, c := range counts {
 		c.count(l.Outcome)
 	}

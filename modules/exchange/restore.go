@@ -23,6 +23,9 @@ import (
 var ErrSeveralLibraries = problem.New(problem.Usage, "several-libraries",
 	"There are several libraries in the file, and each comes in under its own name. Leave --library out.")
 
+// errTaken: a file names something by an id that something else has.
+var errTaken = problem.New(problem.Conflict, ErrChanged.Code, "something else in the catalogue has its id")
+
 // gone is what is recorded as the reason why something that only uses up a number is withdrawn.
 const gone = "Uses up a number that had been used where this was imported from"
 
@@ -507,6 +510,9 @@ func (r *restorer) renumbered(want, got int) {
 // request runs a request and counts the numbers that it used.
 func (r *restorer) request(ctx context.Context, req usecase.Request) (Outcome, usecase.Receipt, error) {
 	outcome, receipt, err := r.ask(ctx, req)
+	if errors.Is(err, ErrChanged) { // what this library has was looked up before: it is another one's
+		outcome, err = Refused, errTaken
+	}
 	for _, env := range receipt.Events {
 		r.count(env.Event)
 	}

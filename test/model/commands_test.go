@@ -43,6 +43,76 @@ var commands = map[string]func(d *draw) usecase.Command{
 	"add another book":    (*draw).addBook,
 	"add another edition": (*draw).addEdition,
 	"move another book":   (*draw).moveBook,
+
+	// A category is only withdrawn when it is empty, and what a withdrawal frees only shows when somebody wants it: chance alone
+	// hardly ever comes to either.
+	"empty a category":         (*draw).emptyCategory,
+	"go on emptying":           (*draw).emptyCategory,
+	"use again what is freed":  (*draw).useFreed,
+	"use again what was freed": (*draw).useFreed,
+}
+
+// emptyCategory takes the next step to a category being withdrawn, in the one where there is least left to do: a live book of it is
+// withdrawn or moved to another category, and without one it is withdrawn itself.
+func (d *draw) emptyCategory() usecase.Command {
+	held := map[*categoryThing][]*bookThing{}
+	for _, b := range d.books {
+		if !b.withdrawn {
+			held[b.in] = append(held[b.in], b)
+		}
+	}
+	var least *categoryThing
+	for _, c := range d.categories {
+		if !c.withdrawn && (least == nil || len(held[c]) < len(held[least])) {
+			least = c
+		}
+	}
+	if least == nil {
+		return d.createCategory()
+	}
+	if len(held[least]) == 0 {
+		return library.WithdrawCategory{ID: least.id, Reason: d.reason()}
+	}
+	b := held[least][0]
+	for _, to := range d.categories {
+		if to.in == least.in && to != least && !to.withdrawn && rapid.Bool().Draw(d.T, "move it away") {
+			return catalogue.MoveBook{ID: b.id, To: to.id}
+		}
+	}
+	return catalogue.WithdrawBook{ID: b.id, Reason: d.reason()}
+}
+
+// useFreed uses a name or an ISBN that something has let go of, mostly the last one: for something new, or for what is there.
+func (d *draw) useFreed() usecase.Command {
+	if len(d.freed) == 0 {
+		return d.emptyCategory()
+	}
+	f := d.freed[len(d.freed)-1]
+	if !d.mostly("what was freed last") {
+		f = rapid.SampledFrom(d.freed).Draw(d.T, "freed")
+	}
+	categories := slices.DeleteFunc(slices.Clone(d.categories), func(c *categoryThing) bool { return c.in != f.in || c.withdrawn })
+	changed := len(categories) > 0 && rapid.Bool().Draw(d.T, "for what is there")
+	switch {
+	case f.name != "" && changed:
+		return library.RenameCategory{ID: rapid.SampledFrom(categories).Draw(d.T, "category").id, Name: f.name}
+	case f.name != "":
+		return library.CreateCategory{ID: libraryevents.NewCategoryID(), Library: f.in.id, Name: f.name, Book: d.book()}
+	}
+	editionsThere := slices.DeleteFunc(slices.Clone(d.editions), func(e *editionThing) bool { return e.of.in.in != f.in || e.withdrawn })
+	switch {
+	case changed && len(editionsThere) > 0:
+		e := rapid.SampledFrom(editionsThere).Draw(d.T, "edition")
+		if rapid.Bool().Draw(d.T, "another edition of its book") {
+			return editions.AddEdition{ID: editionsevents.NewEditionID(), Book: e.of.id, Base: e.id, Imprint: editions.Imprint{ISBN: f.isbn}}
+		}
+		return editions.CorrectEdition{ID: e.id, Imprint: editions.Correction{ISBN: &f.isbn}}
+	case len(categories) > 0:
+		b := d.book()
+		b.Category, b.Edition.Imprint.ISBN = rapid.SampledFrom(categories).Draw(d.T, "category").id, f.isbn
+		return b
+	}
+	return d.emptyCategory()
 }
 
 func (d *draw) openLibrary() usecase.Command {

@@ -31,6 +31,22 @@ type model struct {
 	begun      map[event.Tag]bool     // every id that was ever used
 	references map[string]event.Tag   // library and reference, former ones too
 	byID       map[event.Tag]any      // what the ids name
+
+	freed []freed // names and ISBNs that something has let go of, to be tried again
+}
+
+// freed is a category's name or an ISBN that is free again, unless something else has taken it since.
+type freed struct {
+	in   *libraryThing
+	name string // "": it is an ISBN
+	isbn string
+}
+
+// free notes what somebody may want to use again.
+func (m *model) free(f freed) {
+	if f.name != "" || f.isbn != "" {
+		m.freed = append(m.freed, f)
+	}
 }
 
 // creation is what was asked for under an id, and the answer then.
@@ -216,6 +232,7 @@ func (m *model) renameCategory(c library.RenameCategory) answer {
 	case m.nameTaken(cat.in, name, cat):
 		return refused("category-name-taken")
 	}
+	m.free(freed{in: cat.in, name: cat.name})
 	cat.name = name
 	cat.version++
 	return answer{events: []event.Event{&libraryevents.CategoryRenamed{Category: c.ID, Library: cat.in.id, Name: name}}}
@@ -229,6 +246,7 @@ func (m *model) withdrawCategory(c library.WithdrawCategory) answer {
 	if slices.ContainsFunc(m.books, func(b *bookThing) bool { return b.in == cat && !b.withdrawn }) {
 		return refused("category-not-empty")
 	}
+	m.free(freed{in: cat.in, name: cat.name})
 	cat.withdrawn = true
 	cat.version++
 	return answer{events: []event.Event{&libraryevents.CategoryWithdrawn{Category: c.ID, Library: cat.in.id, Reason: c.Reason}}}
@@ -407,6 +425,9 @@ func (m *model) correctEdition(c editions.CorrectEdition) answer {
 	case m.isbnTaken(e.of.in.in, next.ISBN, e):
 		return refused("isbn-taken")
 	}
+	if next.ISBN != e.imprint.ISBN {
+		m.free(freed{in: e.of.in.in, isbn: e.imprint.ISBN})
+	}
 	e.imprint = next
 	e.version++
 	return answer{events: []event.Event{&editionsevents.EditionCorrected{
@@ -426,6 +447,7 @@ func (m *model) withdrawEdition(c editions.WithdrawEdition) answer {
 }
 
 func (m *model) withdraw(e *editionThing, reason string) event.Event {
+	m.free(freed{in: e.of.in.in, isbn: e.imprint.ISBN})
 	e.withdrawn = true
 	e.version++
 	return &editionsevents.EditionWithdrawn{Edition: e.id, Book: e.of.id, Category: e.of.in.id, Library: e.of.in.in.id, Reason: reason}

@@ -1,7 +1,9 @@
 // Package model_test sends random commands to the product and to a small model of the domain, and compares what each says: every
-// answer, and in the end the whole catalogue, with its references and the numbers that are used up.
+// answer, and in the end the whole catalogue, with its references and the numbers that are used up, as the log tells of it and as
+// people read it over HTTP.
 //
-// model_test.go is the model, commands_test.go draws the commands, words_test.go has what is typed into them. To try much more,
+// model_test.go is the model, commands_test.go draws the commands, words_test.go has what is typed into them; shelves_test.go
+// compares the log, readmodels_test.go the read models. To try much more,
 // or what a failure printed once more:
 //
 //	go test ./test/model -rapid.checks=1000 -run 'TestModel/memory'
@@ -18,6 +20,7 @@ import (
 
 	"accession/modules/catalogue"
 	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/discovery"
 	"accession/modules/editions"
 	"accession/modules/editions/editionsevents"
 	"accession/modules/library"
@@ -50,52 +53,57 @@ func TestMain(m *testing.M) {
 	os.Exit(dbtest.Main(m))
 }
 
-var modules = []module.Module{library.Module, catalogue.Module, editions.Module}
+var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module}
 
-// stores are the implementations there are. A log in memory is quick, so more is tried on it, each time on a new one. A database
-// is shared by all checks; each has libraries of its own in it.
+// stores are the implementations there are. A log in memory is quick, so more is tried on it, each time on a new one; it has no
+// read models, which always lie in a database. A database is shared by all checks; each has libraries of its own in it.
 var stores = []struct {
 	name   string
 	shared bool
 	rounds int
-	open   consistencytest.Open
+	open   func(*testing.T, *event.Registry) (consistencytest.Store, *database.DB)
 }{
-	{"memory", false, 4, func(_ *testing.T, r *event.Registry) consistencytest.Store {
+	{"memory", false, 4, func(_ *testing.T, r *event.Registry) (consistencytest.Store, *database.DB) {
 		log := logmemory.New(r, time.Minute)
-		return consistencytest.Store{Log: log, Register: registermemory.New(log)}
+		return consistencytest.Store{Log: log, Register: registermemory.New(log)}, nil
 	}},
 	{"sqlite", true, 1, onDatabase(dbtest.SQLite)},
 	{"postgres", true, 1, onDatabase(dbtest.Postgres)},
 }
 
-func onDatabase(db func(testing.TB) *database.DB) consistencytest.Open {
-	return func(t *testing.T, r *event.Registry) consistencytest.Store {
+func onDatabase(db func(testing.TB) *database.DB) func(*testing.T, *event.Registry) (consistencytest.Store, *database.DB) {
+	return func(t *testing.T, r *event.Registry) (consistencytest.Store, *database.DB) {
 		d := db(t)
-		return consistencytest.Store{Log: logdb.New(d, r, time.Minute), Register: registerdb.New(d.Read)}
+		return consistencytest.Store{Log: logdb.New(d, r, time.Minute), Register: registerdb.New(d.Read)}, d
 	}
 }
 
-// TestModel: whatever is asked for, the product says what the model says, on every store and in every mode, and afterwards the
-// log holds what the model holds.
+// TestModel: whatever is asked for, the product says what the model says, on every store and in every mode there is, and
+// afterwards the log and the read models hold what the model holds.
 func TestModel(t *testing.T) {
 	t.Parallel()
+	set, err := module.Constraints(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	registry, err := module.Registry(modules)
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, store := range stores {
 		for _, mode := range consistency.Built() {
 			t.Run(store.name+"/"+mode.String(), func(t *testing.T) {
 				t.Parallel()
-				set, err := module.Constraints(modules)
-				if err != nil {
-					t.Fatal(err)
+				s, db := store.open(t, registry)
+				p := newProduct(s, set, mode)
+				if db != nil {
+					p.readModels = newReadModels(t, db, s.Log, registry, p.runner)
 				}
-				registry, err := module.Registry(modules)
-				if err != nil {
-					t.Fatal(err)
-				}
-				p := newProduct(store.open(t, registry), set, mode)
 				for range store.rounds {
 					rapid.Check(t, func(r *rapid.T) {
 						if !store.shared {
-							p = newProduct(store.open(t, registry), set, mode)
+							s, _ := store.open(t, registry)
+							p = newProduct(s, set, mode)
 						}
 						p.follows(t, r)
 						if !store.shared {
@@ -111,9 +119,10 @@ func TestModel(t *testing.T) {
 
 // product is the product as the model sees it.
 type product struct {
-	store  consistencytest.Store
-	set    *consistency.Set
-	runner usecase.Runner
+	store      consistencytest.Store
+	set        *consistency.Set
+	runner     usecase.Runner
+	readModels *readModels // nil: there are none
 }
 
 // newProduct keeps every constraint in the mode, if it can be kept so. It is always the same day.
@@ -126,7 +135,7 @@ func newProduct(store consistencytest.Store, set *consistency.Set, mode consiste
 		}
 	}
 	day := time.Date(2026, 7, 1, 12, 0, 0, 0, time.UTC)
-	return product{store, set, consistency.NewRunner(consistency.Config{
+	return product{store: store, set: set, runner: consistency.NewRunner(consistency.Config{
 		Log: store.Log, Register: store.Register, Set: set,
 		Settings: func() consistency.Settings { return settings },
 		Now:      func() time.Time { return day },
@@ -172,6 +181,14 @@ func (p product) follows(t *testing.T, r *rapid.T) {
 	if diff := cmp.Diff(d.shelves(), held); diff != "" {
 		r.Fatalf("the catalogue differs from the model (-model +log):\n%s", diff)
 	}
+	if p.readModels == nil {
+		return
+	}
+	head, err := p.store.Log.Head(t.Context())
+	if err != nil {
+		r.Fatal(err)
+	}
+	p.readModels.agree(t, r, d, head.Position)
 }
 
 // send sends one command to both, and compares what they say.

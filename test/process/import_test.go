@@ -37,6 +37,7 @@ type report struct {
 	Editions   counts `json:"editions"`
 	Skipped    int    `json:"skipped"`
 	Warned     int    `json:"warned"`
+	Differs    int    `json:"differs"`
 	DryRun     bool   `json:"dry_run"`
 }
 
@@ -419,10 +420,11 @@ func TestANewerFileAddsWhatIsNewAndKeepsWhatWasChanged(t *testing.T) {
 			if dry {
 				args = append(args, "--dry-run")
 			}
-			if r := h.run(args...); r.exit != 4 {
-				t.Errorf("exit %d, stderr:\n%s", r.exit, r.err)
+			r := h.run(args...)
+			if r.exit != 0 || r.err != "" || !strings.HasSuffix(r.out, ": 0 skipped, 0 with a warning, 2 differ from what was imported before\n") {
+				t.Errorf("exit %d, stdout:\n%sstderr:\n%s", r.exit, r.out, r.err)
 			}
-			changed := `"outcome":"refused","code":"id-taken","detail":"was imported before with other content; the catalogue keeps what it has"`
+			changed := `"outcome":"differs","detail":"was imported before with other content; the catalogue keeps what it has"`
 			want := strings.NewReplacer("CHANGED", changed, "NEW", outcome).Replace(`{"line":2,"key":"9","outcome":"NEW"}
 {"line":3,"key":"10",CHANGED}
 {"line":4,"key":"14","outcome":"NEW"}
@@ -443,6 +445,76 @@ func TestANewerFileAddsWhatIsNewAndKeepsWhatWasChanged(t *testing.T) {
 		"0001.0002.03 based on 2: PR | Second | A | 2001 | en",
 		"0001.0003.01 based on 0: PR | Before the first | A | 1999 | en",
 	}, h.references())
+
+	// Without a report the rows are shown; what they are about counts as present.
+	r := h.run("import", "f.csv", "--library", "L")
+	want := "line 3 (10): differs: was imported before with other content; the catalogue keeps what it has\n" +
+		"line 6 (12): differs: was imported before with other content; the catalogue keeps what it has\n"
+	if r.exit != 0 || r.err != want {
+		t.Errorf("exit %d, stderr:\n%s", r.exit, r.err)
+	}
+	reported(t, object[report](h, "import", "f.csv", "--library", "L"), report{
+		Rows: 6, Categories: counts{Present: 1}, Books: counts{Present: 3}, Editions: counts{Present: 6}, Differs: 2,
+	})
+	// What is wrong with another row still is a refusal.
+	h.write("f.csv", h.read("f.csv")+"15,Text,1999-01-01,"+strings.Repeat("x", 1001)+",en,A,,PR,\n")
+	if r := h.run("import", "f.csv", "--library", "L"); r.exit != 4 || !strings.Contains(r.err, "Refused: 2.") {
+		t.Errorf("exit %d, stderr:\n%s", r.exit, r.err)
+	}
+}
+
+// TestABookThatANewerFileHasInAnotherCategoryStaysWhereItIs, and the category is made for the others.
+func TestABookThatANewerFileHasInAnotherCategoryStaysWhereItIs(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	row := func(id, title, class string) string {
+		return id + ",Text,1999-01-01," + title + ",en,A,," + class + ",\n"
+	}
+	h.write("f.csv", header+row("10", "First", "PR")+row("11", "Second", "PR"))
+	h.do("import", "f.csv", "--library", "L")
+	h.write("f.csv", header+row("10", "First", "PS")+row("11", "Second", "PS")+row("12", "Second", "PS")+row("13", "New", "PS")+row("14", "First", "PZ"))
+	for _, file := range []string{h.read("f.csv"), header + row("10", "First", "PT") + row("11", "Second", "PS")} {
+		h.write("f.csv", file)
+		dry := object[report](h, "import", "f.csv", "--library", "L", "--dry-run")
+		got := object[report](h, "import", "f.csv", "--library", "L")
+		dry.DryRun = false
+		if diff := cmp.Diff(got, dry); diff != "" || got.Differs != 2 || got.Refusals() != 0 {
+			t.Errorf("imported %+v, and the dry run (-import +dry run)\n%s", got, diff)
+		}
+	}
+	same(t, []string{
+		"0001.0001.01 based on 0: PR | First | A | 1999 | en",
+		"0001.0001.02 based on 1: PR | First | A | 1999 | en",
+		"0001.0002.01 based on 0: PR | Second | A | 1999 | en",
+		"0001.0002.02 based on 1: PR | Second | A | 1999 | en",
+		"0002.0001.01 based on 0: PS | New | A | 1999 | en",
+	}, h.references())
+}
+
+// TestACategoryThatWasWithdrawnSinceDoesNotDiffer: a newer feed has another row first in a category that was imported and
+// withdrawn. It is not taken for a row that was there before.
+func TestACategoryThatWasWithdrawnSinceDoesNotDiffer(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	row := func(id string) string { return id + ",Text,1999-01-01,Title " + id + ",en,A,,PR,\n" }
+	h.write("f.csv", header+row("10"))
+	h.do("import", "f.csv", "--library", "L")
+	s := h.serve()
+	for _, e := range h.events() {
+		if e.Type == "catalogue.book_added" {
+			remove(s, "/books/"+e.Data.Book)
+			remove(s, "/categories/"+e.Data.Category)
+		}
+	}
+	s.stop(syscall.SIGTERM)
+	h.write("f.csv", header+row("9")+row("10"))
+	r := h.run("import", "f.csv", "--library", "L", "--report", "r.jsonl")
+	want := `{"line":2,"key":"9","outcome":"refused","code":"category-not-found","detail":"There is no category with this id, or it was withdrawn."}
+{"line":3,"key":"10","outcome":"present"}
+`
+	if diff := cmp.Diff(want, h.read("r.jsonl")); diff != "" || r.exit != 4 {
+		t.Errorf("exit %d, report differs (-want +got):\n%s", r.exit, diff)
+	}
 }
 
 func TestTheReportOverwritesNothingThatIsNeeded(t *testing.T) {

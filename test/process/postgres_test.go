@@ -5,8 +5,12 @@ package process_test
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
+	"syscall"
 	"testing"
 
+	"accession/platform/database"
 	"accession/platform/database/dbtest"
 )
 
@@ -40,5 +44,66 @@ func TestImportIntoPostgresThatIsKilled(t *testing.T) {
 	}
 	if got, want := h.do("verify", "--database", url), fmt.Sprintf("ok at %d\n", wholeEnd); got != want {
 		t.Errorf("verify says %q, want %q", got, want)
+	}
+}
+
+func TestVerifyFindsWhatIsWrongOnPostgres(t *testing.T) {
+	t.Parallel()
+	url := dbtest.PostgresURL(t)
+	h := newHome(t)
+	h.partOfFeed(40)
+	h.do("import", "part.csv", "--database", url)
+	h.serve("--database", url).stop(syscall.SIGTERM) // which makes the read models
+	if r := h.run("verify", "--database", url); r.exit != 0 {
+		t.Fatalf("before, verify says %s%s", r.out, r.err)
+	}
+	db, err := database.Open(t.Context(), database.Config{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer db.Close()
+	var at, end int
+	var stream string
+	if err := db.Read.QueryRowContext(t.Context(), "SELECT e.position, e.stream, h.position FROM log_events AS e, log_head AS h WHERE e.type = 'catalogue.book_added' ORDER BY e.position LIMIT 1").Scan(&at, &stream, &end); err != nil {
+		t.Fatal(err)
+	}
+	for _, harm := range []string{
+		fmt.Sprintf("DELETE FROM log_tags WHERE tag = '%s' AND position = %d", stream, at),
+		fmt.Sprintf("DELETE FROM log_units WHERE position = %d", end),
+		`UPDATE register_guards SET last = last - 1 WHERE "constraint" = 'category-number'`,
+		"UPDATE projectors SET position = 9999 WHERE name = 'catalogue-books'",
+		"UPDATE projectors SET state = 'broken', error = 'no such book' WHERE name = 'editions'",
+	} {
+		if r, err := db.Write.ExecContext(t.Context(), harm); err != nil {
+			t.Fatal(err)
+		} else if n, err := r.RowsAffected(); err != nil || n != 1 {
+			t.Fatalf("%s: %d rows, want 1 %v", harm, n, err)
+		}
+	}
+	r := h.run("verify", "--database", url, "--output", "ndjson")
+	if r.exit != 1 {
+		t.Errorf("exit %d: %s", r.exit, r.err)
+	}
+	var got []finding
+	for line := range strings.Lines(r.out) {
+		var f finding
+		if err := json.Unmarshal([]byte(line), &f); err != nil {
+			t.Fatal(err)
+		}
+		got = append(got, f)
+	}
+	for _, w := range []finding{
+		{Kind: "log", Scope: stream, Key: "tag", Expected: fmt.Sprint("at ", at), Found: "nothing", Position: at},
+		{Kind: "log", Expected: "2 events", Found: "nothing", Position: end},
+		{Kind: "guard", Constraint: "category-number"},
+		{Kind: "checkpoint", Projector: "catalogue-books", Scope: "projectors", Key: "position", Expected: fmt.Sprint("at most ", end), Found: "9999", Position: end},
+		{Kind: "checkpoint", Projector: "editions", Scope: "projectors", Key: "state", Expected: "playing", Found: "broken: no such book"},
+	} {
+		if !slices.ContainsFunc(got, w.begins) {
+			t.Errorf("not found: %+v", w)
+		}
+	}
+	if t.Failed() {
+		t.Log(r.out)
 	}
 }

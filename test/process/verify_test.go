@@ -86,6 +86,21 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		{"a guard is ahead", []string{"UPDATE register_guards SET last = last + 1" + where}, []finding{
 			{Kind: "guard", Constraint: "book-number", Scope: scope, Expected: fmt.Sprint(n), Found: fmt.Sprint(n + 1), Position: b.Position},
 		}},
+		{"a guard is behind", []string{"UPDATE register_guards SET last = last - 1" + where}, []finding{
+			{Kind: "guard", Constraint: "book-number", Scope: scope, Expected: fmt.Sprint(n), Found: fmt.Sprint(n - 1), Position: b.Position},
+		}},
+		{"a tag is gone", []string{fmt.Sprintf("DELETE FROM log_tags WHERE tag = '%s' AND position = %d", b.Stream, b.Position)}, []finding{
+			{Kind: "log", Scope: b.Stream, Key: "tag", Expected: fmt.Sprint("at ", b.Position), Found: "nothing", Position: b.Position},
+		}},
+		{"a unit is gone", []string{fmt.Sprintf("DELETE FROM log_units WHERE position = %d", e.Position)}, []finding{
+			{Kind: "log", Expected: "2 events", Found: "nothing", Position: e.Position},
+		}},
+		{"a checkpoint is beyond the end", []string{"UPDATE projectors SET position = position + 100 WHERE name = 'editions'"}, []finding{
+			{Kind: "checkpoint", Projector: "editions", Scope: "projectors", Key: "position", Expected: fmt.Sprint("at most ", end), Found: fmt.Sprint(end + 100), Position: end},
+		}},
+		{"a projector is broken", []string{"UPDATE projectors SET state = 'broken', error = 'no such book' WHERE name = 'editions'"}, []finding{
+			{Kind: "checkpoint", Projector: "editions", Scope: "projectors", Key: "state", Expected: "playing", Found: "broken: no such book", Position: end + 1},
+		}},
 		{"a guard is gone", []string{"DELETE FROM register_guards" + where}, []finding{
 			{Kind: "guard", Constraint: "book-number", Scope: scope, Expected: fmt.Sprint(n), Found: "nothing", Position: b.Position},
 		}},
