@@ -14,7 +14,7 @@ var ErrCategoryNotEmpty = problem.New(problem.Conflict, "category-not-empty",
 	"There are books in this category. Move or withdraw them first.")
 
 // ErrCategoryNotFound: there is no category with the id, or it is withdrawn.
-var ErrCategoryNotFound = problem.New(problem.NotFound, "category-not-found", "There is no category with this id, or it was withdrawn.")
+var ErrCategoryNotFound = problem.New(problem.NotFound, "category-not-found", "There is no such category, or it was withdrawn.")
 
 // CategoryExists keeps the category that a book is added or moved to there, and tells the book which library that is in. A
 // category is there until it is withdrawn, which it can only be when no live book is in it.

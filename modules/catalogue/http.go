@@ -136,20 +136,7 @@ func routes(api *httpapi.API, env module.Env) {
 		OperationID: "get-book", Method: http.MethodGet, Path: "/books/{id}", Tags: []string{"Books"},
 		Summary: "One book", Errors: httpapi.Errors(editions.ErrBookNotFound, projection.ErrBehind),
 	}, func(ctx context.Context, in *getBookInput) (*httpapi.One[Book], error) {
-		var id catalogueevents.BookID
-		if err := httpapi.ParseID(&id, in.ID, editions.ErrBookNotFound); err != nil {
-			return nil, err
-		}
-		var found Book
-		var version int
-		at, err := env.Read(ctx, Books.Name, in.Consistency, editions.ErrBookNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, version, err = findBook(ctx, db, id.String())
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewOne(found, version, at), nil
+		return module.ReadOne(ctx, env.From(Books, in.Consistency, editions.ErrBookNotFound), in.ID, findBook)
 	})
 
 	huma.Register(api.Huma(), huma.Operation{
@@ -160,20 +147,10 @@ func routes(api *httpapi.API, env module.Env) {
 		if err := httpapi.ParseID(&category, in.Category, ErrCategoryNotFound); err != nil {
 			return nil, err
 		}
-		listing := httpapi.Listing{"books", category.String(), in.Part()}
-		var after place
-		if err := listing.Open(in.Cursor, &after); err != nil {
-			return nil, err
-		}
-		var found []Book
-		at, err := env.Read(ctx, Books.Name, in.Consistency, ErrCategoryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listBooks(ctx, db, category.String(), in.Withdrawn.Withdrawn, after, in.Limit+1)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewList(ctx, in.Paging, found, func(last Book) string { return listing.Cursor(placeOf(last)) }).At(at), nil
+		return module.ReadList(ctx, env.From(Books, in.Consistency, ErrCategoryNotFound), in.Paging, httpapi.Listing{"books", category.String(), in.Part()}, placeOf,
+			func(ctx context.Context, db bun.IDB, after place, limit int) ([]Book, error) {
+				return listBooks(ctx, db, category.String(), in.Withdrawn.Withdrawn, after, limit)
+			})
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"accession/modules/catalogue/catalogueevents"
+
 	"github.com/uptrace/bun"
 )
 
@@ -17,9 +19,9 @@ func findCategory(ctx context.Context, db bun.IDB, id string) (int, error) {
 }
 
 // findBook finds a book and its version. One that is not there is sql.ErrNoRows.
-func findBook(ctx context.Context, db bun.IDB, id string) (Book, int, error) {
+func findBook(ctx context.Context, db bun.IDB, id catalogueevents.BookID) (Book, int, error) {
 	var row bookRow
-	if err := db.NewSelect().Model(&row).Where("b.id = ?", id).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&row).Where("b.id = ?", id.String()).Scan(ctx); err != nil {
 		return Book{}, 0, fmt.Errorf("find book: %w", err)
 	}
 	category, err := findCategory(ctx, db, row.CategoryID)

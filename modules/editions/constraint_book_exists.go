@@ -10,7 +10,7 @@ import (
 )
 
 // ErrBookNotFound: there is no book with the id, or it is withdrawn.
-var ErrBookNotFound = problem.New(problem.NotFound, "book-not-found", "There is no book with this id, or it was withdrawn.")
+var ErrBookNotFound = problem.New(problem.NotFound, "book-not-found", "There is no such book, or it was withdrawn.")
 
 // BookExists keeps the book that an edition is added to there, and tells the edition what the book belongs to at that moment.
 var BookExists = consistency.Reference{

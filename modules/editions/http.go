@@ -19,7 +19,7 @@ import (
 )
 
 // ErrEditionNotFound: there is no edition with the id, or, to those who would change it, it is withdrawn.
-var ErrEditionNotFound = problem.New(problem.NotFound, "edition-not-found", "There is no edition with this id, or it was withdrawn.")
+var ErrEditionNotFound = problem.New(problem.NotFound, "edition-not-found", "There is no such edition, or it was withdrawn.")
 
 // ImprintBody is what is printed in an edition, as clients say it. All of it may be left out or null.
 type ImprintBody struct {
@@ -121,20 +121,7 @@ func routes(api *httpapi.API, env module.Env) {
 		OperationID: "get-edition", Method: http.MethodGet, Path: "/editions/{id}", Tags: []string{"Editions"},
 		Summary: "One edition", Errors: httpapi.Errors(ErrEditionNotFound, projection.ErrBehind),
 	}, func(ctx context.Context, in *getEditionInput) (*httpapi.One[Edition], error) {
-		var id editionsevents.EditionID
-		if err := httpapi.ParseID(&id, in.ID, ErrEditionNotFound); err != nil {
-			return nil, err
-		}
-		var found Edition
-		var version int
-		at, err := env.Read(ctx, Editions.Name, in.Consistency, ErrEditionNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, version, err = findEdition(ctx, db, id.String())
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewOne(found, version, at), nil
+		return module.ReadOne(ctx, env.From(Editions, in.Consistency, ErrEditionNotFound), in.ID, findEdition)
 	})
 
 	huma.Register(api.Huma(), huma.Operation{
@@ -145,22 +132,10 @@ func routes(api *httpapi.API, env module.Env) {
 		if err := httpapi.ParseID(&book, in.Book, ErrBookNotFound); err != nil {
 			return nil, err
 		}
-		listing := httpapi.Listing{"editions", book.String(), in.Part()}
-		var after place
-		if err := listing.Open(in.Cursor, &after); err != nil {
-			return nil, err
-		}
-		var found []Edition
-		at, err := env.Read(ctx, Editions.Name, in.Consistency, ErrBookNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listEditions(ctx, db, book.String(), in.Withdrawn.Withdrawn, after, in.Limit+1)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewList(ctx, in.Paging, found, func(last Edition) string {
-			return listing.Cursor(placeInList(last))
-		}).At(at), nil
+		return module.ReadList(ctx, env.From(Editions, in.Consistency, ErrBookNotFound), in.Paging, httpapi.Listing{"editions", book.String(), in.Part()}, placeInList,
+			func(ctx context.Context, db bun.IDB, after place, limit int) ([]Edition, error) {
+				return listEditions(ctx, db, book.String(), in.Withdrawn.Withdrawn, after, limit)
+			})
 	})
 }
 

@@ -4,6 +4,8 @@ import (
 	"context"
 	"fmt"
 
+	"accession/modules/editions/editionsevents"
+
 	"github.com/uptrace/bun"
 )
 
@@ -25,9 +27,9 @@ func findNumbers(ctx context.Context, db bun.IDB, book string) (numbers, error) 
 }
 
 // findEdition finds an edition and its version. One that is not there is sql.ErrNoRows.
-func findEdition(ctx context.Context, db bun.IDB, id string) (Edition, int, error) {
+func findEdition(ctx context.Context, db bun.IDB, id editionsevents.EditionID) (Edition, int, error) {
 	var row editionRow
-	if err := db.NewSelect().Model(&row).Where("e.id = ?", id).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&row).Where("e.id = ?", id.String()).Scan(ctx); err != nil {
 		return Edition{}, 0, fmt.Errorf("find edition: %w", err)
 	}
 	n, err := findNumbers(ctx, db, row.BookID)

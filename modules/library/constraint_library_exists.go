@@ -7,7 +7,7 @@ import (
 )
 
 // ErrLibraryNotFound: there is no library with the id.
-var ErrLibraryNotFound = problem.New(problem.NotFound, "library-not-found", "There is no library with this id.")
+var ErrLibraryNotFound = problem.New(problem.NotFound, "library-not-found", "There is no such library.")
 
 // LibraryExists keeps the library that a category is created in there.
 var LibraryExists = consistency.Reference{

@@ -100,40 +100,14 @@ func libraryRoutes(api *httpapi.API, env module.Env) {
 		OperationID: "get-library", Method: http.MethodGet, Path: "/libraries/{id}", Tags: tags,
 		Summary: "One library", Errors: httpapi.Errors(ErrLibraryNotFound, projection.ErrBehind),
 	}, func(ctx context.Context, in *getInput) (*httpapi.One[Library], error) {
-		var id libraryevents.LibraryID
-		if err := httpapi.ParseID(&id, in.ID, ErrLibraryNotFound); err != nil {
-			return nil, err
-		}
-		var found Library
-		var version int
-		at, err := env.Read(ctx, Libraries.Name, in.Consistency, ErrLibraryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, version, err = findLibrary(ctx, db, id.String())
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewOne(found, version, at), nil
+		return module.ReadOne(ctx, env.From(Libraries, in.Consistency, ErrLibraryNotFound), in.ID, findLibrary)
 	})
 
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "list-libraries", Method: http.MethodGet, Path: "/libraries", Tags: tags,
 		Summary: "All libraries, by name", Errors: httpapi.Errors(projection.ErrBehind),
 	}, func(ctx context.Context, in *listLibrariesInput) (*httpapi.List[Library], error) {
-		listing := httpapi.Listing{"libraries"}
-		var after name
-		if err := listing.Open(in.Cursor, &after); err != nil {
-			return nil, err
-		}
-		var found []Library
-		at, err := env.Read(ctx, Libraries.Name, in.Consistency, ErrLibraryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listLibraries(ctx, db, after, in.Limit+1)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewList(ctx, in.Paging, found, func(last Library) string { return listing.Cursor(name{last.Name, last.ID}) }).At(at), nil
+		return module.ReadList(ctx, env.From(Libraries, in.Consistency, nil), in.Paging, httpapi.Listing{"libraries"}, nameOf, listLibraries)
 	})
 }
 
@@ -172,20 +146,7 @@ func categoryRoutes(api *httpapi.API, env module.Env) {
 		OperationID: "get-category", Method: http.MethodGet, Path: "/categories/{id}", Tags: tags,
 		Summary: "One category", Errors: httpapi.Errors(catalogue.ErrCategoryNotFound, projection.ErrBehind),
 	}, func(ctx context.Context, in *getInput) (*httpapi.One[Category], error) {
-		var id libraryevents.CategoryID
-		if err := httpapi.ParseID(&id, in.ID, catalogue.ErrCategoryNotFound); err != nil {
-			return nil, err
-		}
-		var found Category
-		var version int
-		at, err := env.Read(ctx, Libraries.Name, in.Consistency, catalogue.ErrCategoryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, version, err = findCategory(ctx, db, id.String())
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewOne(found, version, at), nil
+		return module.ReadOne(ctx, env.From(Libraries, in.Consistency, catalogue.ErrCategoryNotFound), in.ID, findCategory)
 	})
 
 	huma.Register(api.Huma(), huma.Operation{
@@ -196,20 +157,10 @@ func categoryRoutes(api *httpapi.API, env module.Env) {
 		if err := httpapi.ParseID(&library, in.Library, ErrLibraryNotFound); err != nil {
 			return nil, err
 		}
-		listing := httpapi.Listing{"categories", library.String(), in.Part()}
-		var after place
-		if err := listing.Open(in.Cursor, &after); err != nil {
-			return nil, err
-		}
-		var found []Category
-		at, err := env.Read(ctx, Libraries.Name, in.Consistency, ErrLibraryNotFound, func(ctx context.Context, db bun.IDB) (err error) {
-			found, err = listCategories(ctx, db, library.String(), in.Withdrawn.Withdrawn, after, in.Limit+1)
-			return err
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewList(ctx, in.Paging, found, func(last Category) string { return listing.Cursor(placeOf(last)) }).At(at), nil
+		return module.ReadList(ctx, env.From(Libraries, in.Consistency, ErrLibraryNotFound), in.Paging, httpapi.Listing{"categories", library.String(), in.Part()}, placeOf,
+			func(ctx context.Context, db bun.IDB, after place, limit int) ([]Category, error) {
+				return listCategories(ctx, db, library.String(), in.Withdrawn.Withdrawn, after, limit)
+			})
 	})
 }
 

@@ -5,6 +5,8 @@ import (
 	"database/sql"
 	"fmt"
 
+	"accession/modules/library/libraryevents"
+
 	"github.com/uptrace/bun"
 )
 
@@ -27,9 +29,9 @@ func (l countedLibrary) library() Library {
 }
 
 // findLibrary finds a library and its version. One that is not there is sql.ErrNoRows.
-func findLibrary(ctx context.Context, db bun.IDB, id string) (Library, int, error) {
+func findLibrary(ctx context.Context, db bun.IDB, id libraryevents.LibraryID) (Library, int, error) {
 	var found countedLibrary
-	if err := selectLibraries(db).Where("l.id = ?", id).Scan(ctx, &found); err != nil {
+	if err := selectLibraries(db).Where("l.id = ?", id.String()).Scan(ctx, &found); err != nil {
 		return Library{}, 0, fmt.Errorf("find library: %w", err)
 	}
 	return found.library(), found.Version, nil
@@ -40,6 +42,8 @@ type name struct {
 	Name string `json:"n"`
 	ID   string `json:"id"`
 }
+
+func nameOf(l Library) name { return name{l.Name, l.ID} }
 
 // listLibraries lists libraries by name, behind after.
 func listLibraries(ctx context.Context, db bun.IDB, after name, limit int) ([]Library, error) {
@@ -59,9 +63,9 @@ func listLibraries(ctx context.Context, db bun.IDB, after name, limit int) ([]Li
 }
 
 // findCategory finds a category and its version. One that is not there is sql.ErrNoRows.
-func findCategory(ctx context.Context, db bun.IDB, id string) (Category, int, error) {
+func findCategory(ctx context.Context, db bun.IDB, id libraryevents.CategoryID) (Category, int, error) {
 	var row categoryRow
-	if err := db.NewSelect().Model(&row).Where("c.id = ?", id).Scan(ctx); err != nil {
+	if err := db.NewSelect().Model(&row).Where("c.id = ?", id.String()).Scan(ctx); err != nil {
 		return Category{}, 0, fmt.Errorf("find category: %w", err)
 	}
 	return row.category(), row.Version, nil

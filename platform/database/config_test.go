@@ -125,6 +125,20 @@ func TestMilliseconds(t *testing.T) {
 	}
 }
 
+func TestCodesOfSQLiteThatPass(t *testing.T) {
+	t.Parallel()
+	for code, busy := range map[int]bool{
+		5: true, 6: true, 261: true, 262: true, 517: true, // BUSY, LOCKED, BUSY_RECOVERY, LOCKED_SHAREDCACHE, BUSY_SNAPSHOT
+		264: true, 1288: true, // READONLY_RECOVERY, READONLY_CANTINIT
+		0: false, 8: false, 520: false, 776: false, 1032: false, 1544: false, // READONLY, _CANTLOCK, _ROLLBACK, _DBMOVED, _DIRECTORY
+		10: false, 14: false, 2067: false,
+	} {
+		if got := sqliteBusy(code); got != busy {
+			t.Errorf("sqliteBusy(%d) = %v", code, got)
+		}
+	}
+}
+
 func FuzzParseURL(f *testing.F) {
 	for _, s := range []string{"sqlite:a.db", "sqlite::memory:", "sqlite:/tmp/a b?c#d%20e", "sqlite:dir/", "postgres://u:p@h:1/d?x=y", "postgresql:///d", "mysql://h", ""} {
 		f.Add(s)

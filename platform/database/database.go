@@ -27,7 +27,8 @@ type DB struct {
 
 	migrating sync.Mutex // SQLite: one Migrate at a time; other processes are kept out by the lock on the file
 
-	close   func() error // what there is to close besides the pools
+	settle  func() error // what is to be done before the pools are closed; may be nil
+	close   func() error // what there is to close besides the pools; may be nil
 	closing sync.Once
 	closed  error
 }
@@ -70,12 +71,17 @@ func (db *DB) Ping(ctx context.Context) error {
 // Location says where the data lies, for people: the absolute path of the file, or the URL of the server without its password.
 func (db *DB) Location() string { return db.location }
 
-// Close closes the pools and then lets other processes have the file. End what uses the database first: a transaction that
-// is still open goes on until it ends, unprotected. Closing again does nothing and gives the same error.
+// Close closes the pools and then lets other processes have the file. End what uses the database first; on SQLite Close waits
+// some seconds for the last transaction that writes, and it is an error if that goes on, unprotected.
+//
+// A SQLite file alone is the whole database afterwards: what was in the WAL is in it, unless somebody reads on for longer than
+// Close waits; then the next writer sees to it. Closing again does nothing and gives the same error.
 func (db *DB) Close() error {
 	db.closing.Do(func() {
-		// Write goes last: it takes over what is in the WAL.
-		db.closed = errors.Join(db.Read.Close(), db.Write.Close())
+		if db.settle != nil {
+			db.closed = db.settle()
+		}
+		db.closed = errors.Join(db.closed, db.Read.Close(), db.Write.Close())
 		if db.close != nil {
 			db.closed = errors.Join(db.closed, db.close())
 		}

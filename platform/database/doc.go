@@ -3,7 +3,7 @@
 //
 // [Open] takes a [Config] and gives a [DB]: Write for transactions that change something, Read for everything else. Then
 // [Migrate] brings the tables up to date; commands that only look call [CheckCurrent] instead. What an error of the driver
-// means is asked of [UniqueViolation], [IsBusy], [IsRetryable] and [IsConnection], never read from its text elsewhere.
+// means is asked of [UniqueViolation], [IsNull], [IsBusy], [IsRetryable] and [IsConnection], never read from its text elsewhere.
 // Tests take a database of their own from package dbtest.
 //
 // # SQLite
@@ -15,8 +15,8 @@
 // One process at a time may open a file for writing. It holds a lock of the operating system on PATH.lock, which a kill -9
 // releases too. Processes that only read ([Config.ReadOnly]) take no such lock, create no file and write nothing; they work
 // beside a writer, without one, and on a file or directory they may not write to. To make that possible, PATH-wal and
-// PATH-shm stay when the writer stops, the former empty: PATH alone is then the whole database and may be copied. If the two
-// are missing (in such a copy), a reader takes the file to be immutable for as long as one query lasts; do not start the
+// PATH-shm stay when the writer stops, the former empty, which [DB.Close] sees to: PATH alone is then the whole database and
+// may be copied. If the two are missing (in such a copy), a reader takes the file to be immutable for as long as one query lasts; do not start the
 // first writer on a copy in the middle of a long read of it.
 //
 // sqlite::memory: is a private file in the directory for temporary files, without syncing, gone at [DB.Close]. It is not

@@ -28,6 +28,11 @@ func UniqueViolation(err error) (constraint string, ok bool) {
 	return "", false
 }
 
+// IsNull reports whether err is a row that lacks a value it must have. On PostgreSQL the transaction is over then.
+func IsNull(err error) bool {
+	return sqliteCode(err) == sqlite3.SQLITE_CONSTRAINT_NOTNULL || pq.As(err, pqerror.NotNullViolation) != nil
+}
+
 // sqliteUnique reads what was violated from SQLite's message, the only place where it says so:
 //
 //	… UNIQUE constraint failed: t.a, t.b (2067)
@@ -46,13 +51,24 @@ func sqliteUnique(message string) string {
 	return what
 }
 
-// IsBusy reports whether err is a lock that somebody else held for too long (see [Config].LockTimeout). Nothing was done.
+// IsBusy reports whether err is a lock that somebody else held for too long (see [Config].LockTimeout); or, to who may only read a
+// SQLite file, a writer that did not finish recovering it for as long. Nothing was done.
 func IsBusy(err error) bool {
-	switch sqliteCode(err) & 0xff {
+	return sqliteBusy(sqliteCode(err)) || pq.As(err, pqerror.LockNotAvailable) != nil
+}
+
+func sqliteBusy(code int) bool {
+	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
 		return true
 	}
-	return pq.As(err, pqerror.LockNotAvailable) != nil
+	return sqliteRecovering(code)
+}
+
+// sqliteRecovering is what a reader is told at a moment at which a writer has to mend PATH-wal or PATH-shm, after a kill or when it
+// has only begun. The code looks like that of a file that may not be written to, but passes.
+func sqliteRecovering(code int) bool {
+	return code == sqlite3.SQLITE_READONLY_RECOVERY || code == sqlite3.SQLITE_READONLY_CANTINIT
 }
 
 // IsRetryable reports whether err is the database asking to run the whole transaction again: it was chosen to give way in a

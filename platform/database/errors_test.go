@@ -32,10 +32,10 @@ func sqlOpen(t *testing.T, dsn string) *sql.DB {
 func TestUniqueViolation(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
-		mustExec(t, db.Write, `CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, scope TEXT CHECK (scope <> 'no'), key TEXT)`)
+		mustExec(t, db.Write, `CREATE TABLE t (id INTEGER NOT NULL PRIMARY KEY, scope TEXT CHECK (scope <> 'no'), key TEXT, one INTEGER NOT NULL DEFAULT 1)`)
 		mustExec(t, db.Write, `CREATE UNIQUE INDEX by_key ON t (scope, key)`)
 		mustExec(t, db.Write, `CREATE UNIQUE INDEX "by lower (key)" ON t (lower(key))`)
-		mustExec(t, db.Write, `INSERT INTO t VALUES (1, 'a (2067)', 'x')`)
+		mustExec(t, db.Write, `INSERT INTO t (id, scope, key) VALUES (1, 'a (2067)', 'x')`)
 		for _, c := range []struct {
 			name, values     string
 			sqlite, postgres string
@@ -51,7 +51,7 @@ func TestUniqueViolation(t *testing.T) {
 			if c.name == "is not a missing value" && db.Dialect == database.SQLite {
 				continue
 			}
-			_, err := db.Write.Exec("INSERT INTO t VALUES " + c.values)
+			_, err := db.Write.Exec("INSERT INTO t (id, scope, key) VALUES " + c.values)
 			if err == nil {
 				t.Fatalf("%s: no error", c.name)
 			}
@@ -61,6 +61,9 @@ func TestUniqueViolation(t *testing.T) {
 				want = c.sqlite
 			}
 			got, ok := database.UniqueViolation(err)
+			if null := c.name == "is not a missing value"; database.IsNull(err) != null {
+				t.Errorf("%s: IsNull(%v) is %v", c.name, err, !null)
+			}
 			if c.no {
 				if ok {
 					t.Errorf("%s: taken for a violation of %q: %v", c.name, got, err)
@@ -75,6 +78,9 @@ func TestUniqueViolation(t *testing.T) {
 				t.Errorf("%s is also something else", c.name)
 			}
 		}
+		if _, err := db.Write.Exec("INSERT INTO t VALUES (9, 'c', 'z', NULL)"); !database.IsNull(fmt.Errorf("insert: %w", err)) {
+			t.Errorf("a missing value is not told: %v", err)
+		}
 	})
 }
 
@@ -82,7 +88,7 @@ func TestErrorsOfNoMeaning(t *testing.T) {
 	t.Parallel()
 	for _, err := range []error{nil, io.ErrClosedPipe, sql.ErrNoRows, sql.ErrTxDone, context.Canceled, context.DeadlineExceeded, &pq.Error{}, &pq.Error{Code: "42P01"}} {
 		_, unique := database.UniqueViolation(err)
-		if unique || database.IsBusy(err) || database.IsRetryable(err) || database.IsConnection(err) {
+		if unique || database.IsNull(err) || database.IsBusy(err) || database.IsRetryable(err) || database.IsConnection(err) {
 			t.Errorf("%v was given a meaning", err)
 		}
 	}

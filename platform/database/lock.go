@@ -71,11 +71,37 @@ func holder(lock string) int {
 	if err != nil {
 		return 0
 	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(b)))
+	first, _, _ := strings.Cut(string(b), "\n")
+	pid, err := strconv.Atoi(strings.TrimSpace(first))
 	if err != nil {
 		return 0
 	}
 	return max(pid, 0)
+}
+
+// Announce tells other processes where this one can be asked to write, as they may not write to its SQLite file themselves: see
+// [DB.Announced]. Where nobody else is kept out (PostgreSQL, a database in memory, one open for reading only) it does nothing.
+func (db *DB) Announce(url string) error {
+	if db.Dialect != SQLite || db.readOnly {
+		return nil
+	}
+	f, err := os.OpenFile(db.location+".lock", os.O_WRONLY|os.O_TRUNC, 0)
+	if err != nil {
+		return ignoreMissing(err)
+	}
+	_, err = fmt.Fprintf(f, "%d\n%s\n", os.Getpid(), url)
+	return errors.Join(err, f.Close())
+}
+
+// Announced is what the process that writes to the SQLite file has announced; empty when it has not. It means something only
+// while there is such a process, which opening the file for writing tells.
+func (db *DB) Announced() string {
+	b, err := os.ReadFile(db.location + ".lock")
+	if err != nil {
+		return ""
+	}
+	_, second, _ := strings.Cut(string(b), "\n")
+	return strings.TrimSpace(second)
 }
 
 func unwritable(path string, cause error) error {

@@ -44,6 +44,14 @@ func child(role, url string) {
 		_, err := database.Open(ctx, database.Config{URL: url})
 		say(err, "open")
 		in.Scan()
+	case "hold-and-read": // the same, and it reads for each line of stdin
+		db, err := database.Open(ctx, database.Config{URL: url})
+		say(err, "open")
+		for err == nil && in.Scan() {
+			var n int
+			err = db.Write.QueryRow("SELECT count(*) FROM t").Scan(&n)
+			say(err, fmt.Sprint("rows: ", n))
+		}
 	case "write-and-close":
 		db, err := database.Open(ctx, database.Config{URL: url, Synchronous: "OFF"})
 		if err == nil {

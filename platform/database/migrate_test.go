@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"os"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -215,6 +216,39 @@ func TestMigrationsThatAreNamedWrong(t *testing.T) {
 	if err := database.Migrate(t.Context(), db, fstest.MapFS{"README": {}}); err != nil {
 		t.Errorf("no migrations at all: %v", err)
 	}
+}
+
+// A database of before the head of the log knew whether a projector is immediate.
+func TestTheHeadLearnsWhetherAProjectorIsImmediate(t *testing.T) {
+	t.Parallel()
+	empty(t, func(t *testing.T, url string) {
+		for timing, want := range map[string]bool{"background": false, "immediate": true} {
+			db := open(t, database.Config{URL: url})
+			first := fstest.MapFS{}
+			file, err := os.ReadFile(filepath.Join("migrations", string(db.Dialect), "0001_log.tx.up.sql"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			first["0001_log.tx.up.sql"] = &fstest.MapFile{Data: file}
+			if err := database.Migrate(t.Context(), db, first); err != nil {
+				t.Fatal(err)
+			}
+			mustExec(t, db.Write, "INSERT INTO projectors (name, version, log, position, timing, state, changed_at) SELECT 'books', 1, log, 0, ?, 'playing', '2026-01-01T00:00:00Z' FROM log_head", timing)
+			if err := database.Migrate(t.Context(), db, nil); err != nil {
+				t.Fatal(err)
+			}
+			var got bool
+			if err := db.Read.QueryRowContext(t.Context(), "SELECT immediate FROM log_head").Scan(&got); err != nil || got != want {
+				t.Errorf("%s: the head says %v, %v", timing, got, err)
+			}
+			for _, table := range []string{"log_head", "log_events", "log_tags", "log_units", "register_guards", "register_rows", "projectors", "bun_migrations"} {
+				mustExec(t, db.Write, "DROP TABLE "+table)
+			}
+			if err := db.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
 }
 
 func TestAReaderDoesNotMigrate(t *testing.T) {

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"net"
 	"net/url"
-	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -107,7 +106,8 @@ func TestAReaderOfPostgresDoesNotWrite(t *testing.T) {
 
 func TestWhatIsWrongWithAServer(t *testing.T) {
 	t.Parallel()
-	good := dbtest.PostgresURL(t)
+	// A server of its own: how one that was given to us lets people in is that one's affair.
+	good := dbtest.NewServer(t).URL()
 	change := func(f func(u *url.URL)) string {
 		u, err := url.Parse(good)
 		if err != nil {
@@ -116,18 +116,10 @@ func TestWhatIsWrongWithAServer(t *testing.T) {
 		f(u)
 		return u.String()
 	}
-	// How a server that was given to us lets people in is its own affair.
-	private := os.Getenv("ACCESSION_TEST_POSTGRES_URL") == ""
-	if private {
-		db := open(t, database.Config{URL: good})
-		mustExec(t, db.Write, `CREATE ROLE librarian LOGIN PASSWORD 'sesame' IN ROLE needs_password`)
-		t.Cleanup(func() {
-			if _, err := db.Write.ExecContext(context.Background(), "DROP ROLE librarian"); err != nil {
-				t.Error(err)
-			}
-		})
-		open(t, database.Config{URL: change(func(u *url.URL) { u.User = url.UserPassword("librarian", "sesame") })})
-	}
+	db := open(t, database.Config{URL: good})
+	mustExec(t, db.Write, "CREATE ROLE "+dbtest.NeedsPassword)
+	mustExec(t, db.Write, "CREATE ROLE librarian LOGIN PASSWORD 'sesame' IN ROLE "+dbtest.NeedsPassword)
+	open(t, database.Config{URL: change(func(u *url.URL) { u.User = url.UserPassword("librarian", "sesame") })})
 
 	nobody, err := net.Listen("tcp", "127.0.0.1:0") // a port where nobody listens
 	if err != nil {
@@ -146,19 +138,15 @@ func TestWhatIsWrongWithAServer(t *testing.T) {
 	for _, c := range []struct {
 		name, url, code string
 		words           []string
-		private         bool
 	}{
 		{name: "nobody listens", url: "postgres://u:sesame@" + closed + "/x", code: "database-unavailable", words: []string{"PostgreSQL at " + closed + " cannot be reached"}},
 		{name: "there is no socket", url: "postgres:///x?host=/nowhere", code: "database-unavailable", words: []string{"/nowhere/.s.PGSQL.5432 cannot be reached"}},
 		{name: "no encryption", url: "postgres://u@" + plain + "/x?sslmode=require", code: "database-unavailable", words: []string{"does not offer encryption", "sslmode=disable"}},
 		{name: "unknown database", url: change(func(u *url.URL) { u.Path = "/no_such_database" }), code: "database-not-found", words: []string{`no database "no_such_database"`}},
-		{name: "wrong password", url: change(func(u *url.URL) { u.User = url.UserPassword("librarian", "open") }), code: "database-login", words: []string{`refuses the user "librarian"`}, private: true},
-		{name: "no password", url: change(func(u *url.URL) { u.User = url.User("librarian") }), code: "database-login", private: true},
+		{name: "wrong password", url: change(func(u *url.URL) { u.User = url.UserPassword("librarian", "open") }), code: "database-login", words: []string{`refuses the user "librarian"`}},
+		{name: "no password", url: change(func(u *url.URL) { u.User = url.User("librarian") }), code: "database-login"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			if c.private && !private {
-				t.Skip("the server decides")
-			}
 			_, err := database.Open(t.Context(), database.Config{URL: c.url})
 			wantProblem(t, err, problem.Unavailable, c.code, c.words...)
 			if strings.Contains(err.Error(), "sesame") {

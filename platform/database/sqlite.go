@@ -12,6 +12,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"time"
 
 	"github.com/uptrace/bun"
 	"github.com/uptrace/bun/dialect/sqlitedialect"
@@ -39,6 +40,7 @@ func openMemory(ctx context.Context, cfg Config) (*DB, error) {
 		return nil, err
 	}
 	db.location = "memory (gone when the process ends)"
+	db.settle = nil // nobody will look at the file
 	unlock := db.close
 	db.close = func() error { return errors.Join(unlock(), os.RemoveAll(dir)) }
 	return db, nil
@@ -81,8 +83,33 @@ func openSQLite(ctx context.Context, cfg Config, path string) (_ *DB, err error)
 		_ = db.Close()
 		return nil, sqliteProblem(path, err)
 	}
+	db.settle = db.takeOver
 	return db, nil
 }
+
+// takeOver takes over what is in the WAL, so that the file alone is the whole database. It has the one connection that writes for
+// that, and so waits for its last transaction: one whose context has ended gives it back a moment after whoever began it has
+// gone on.
+//
+// SQLite does it by itself when the last connection is closed, but not if that is one that only reads, nor while anybody reads.
+func (db *DB) takeOver() error {
+	ctx, cancel := context.WithTimeout(context.Background(), closePatience)
+	defer cancel()
+	conn, err := db.Write.Conn(ctx)
+	if err != nil {
+		return fmt.Errorf("close database: wait for the last transaction: %w", err)
+	}
+	// What it returns is whether a reader was in its way for all that time, which does no harm.
+	_, err = conn.ExecContext(context.Background(),
+		"PRAGMA busy_timeout = "+strconv.FormatInt(closePatience.Milliseconds(), 10)+"; PRAGMA wal_checkpoint(TRUNCATE)")
+	if err := errors.Join(err, conn.Close()); err != nil {
+		return fmt.Errorf("close database: take over the WAL: %w", err)
+	}
+	return nil
+}
+
+// closePatience is how long takeOver waits for the last transaction, and then for readers.
+const closePatience = 5 * time.Second
 
 // probeWriter makes sure that the file is a database, in WAL mode, and can be written to.
 func probeWriter(ctx context.Context, db *DB) error {
@@ -219,7 +246,47 @@ func (r readerConnector) Connect(ctx context.Context) (driver.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	return c.Connect(ctx)
+	conn, err := c.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return readerConn{conn.(sqliteConn), time.Duration(r.busy) * time.Millisecond}, nil
+}
+
+// sqliteConn is all that database/sql looks for in a connection of SQLite's.
+type sqliteConn interface {
+	driver.Conn
+	driver.ConnBeginTx
+	driver.ConnPrepareContext
+	driver.ExecerContext
+	driver.QueryerContext
+	driver.Pinger
+	driver.SessionResetter
+	driver.Validator
+}
+
+// readerConn waits for a writer to recover what another one that was killed has left. SQLite's busy timeout does not count
+// there: it answers at once that a reader may not do that itself.
+type readerConn struct {
+	sqliteConn
+	busy time.Duration
+}
+
+func (c readerConn) QueryContext(ctx context.Context, query string, args []driver.NamedValue) (driver.Rows, error) {
+	late := time.Now().Add(c.busy)
+	for pause := time.Millisecond; ; pause = min(2*pause, 50*time.Millisecond) {
+		rows, err := c.sqliteConn.QueryContext(ctx, query, args)
+		if !sqliteRecovering(sqliteCode(err)) || !time.Now().Before(late) {
+			return rows, err
+		}
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+		case <-ctx.Done():
+			again.Stop()
+			return nil, ctx.Err()
+		}
+	}
 }
 
 var errNoSHM = errors.New("the -wal file has no -shm file")
@@ -249,12 +316,13 @@ func sqliteProblem(path string, err error) error {
 		format = "%s cannot be opened by this user. Look at the permissions of the file and its directory."
 	case sqlite3.SQLITE_CORRUPT:
 		format = "%s is damaged. Restore it from a backup."
-	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		format = "%s is locked by another program. Close that, or try again."
 	case sqlite3.SQLITE_FULL:
 		format = "The disk that holds %s is full."
 	case sqlite3.SQLITE_IOERR:
 		format = "%s could not be read or written: the disk, or what stands in for it, reports an error."
+	}
+	if IsBusy(err) {
+		format = "%s is locked by another program. Close that, or try again."
 	}
 	return problem.New(problem.Unavailable, code, format, path).Because(err)
 }

@@ -2,8 +2,10 @@ package database_test
 
 import (
 	"context"
+	"database/sql/driver"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -382,6 +384,116 @@ func TestAReaderKeepsItsSnapshotBesideAWriter(t *testing.T) {
 	}
 }
 
+// A reader may not recover what a killed writer has left: it waits until a writer does.
+func TestAReaderWaitsForAWriterToRecover(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "a.db")
+	url := "sqlite:" + path
+	start(t, "write-and-close", url).expect("written")
+	writer := start(t, "hold-and-read", url)
+	writer.expect("open")
+	reader := open(t, database.Config{URL: url, ReadOnly: true})
+	hasty := open(t, database.Config{URL: url, ReadOnly: true, LockTimeout: 1})
+
+	// As a kill leaves it that comes while the index of the WAL is written: its header is in pieces.
+	shm, err := os.OpenFile(path+"-shm", os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, err = shm.WriteAt(make([]byte, 96), 0)
+	if err := errors.Join(err, shm.Close()); err != nil {
+		t.Fatal(err)
+	}
+
+	var n int
+	if err := hasty.Read.QueryRow("SELECT count(*) FROM t").Scan(&n); !database.IsBusy(err) || database.IsRetryable(err) || database.IsConnection(err) {
+		t.Errorf("a reader that does not wait is told %v; want busy", err)
+	}
+	_, err = database.Open(t.Context(), database.Config{URL: url, ReadOnly: true, LockTimeout: 1})
+	wantProblem(t, err, problem.Unavailable, "database-unavailable", path+" is locked by another program")
+
+	read := make(chan error)
+	go func() {
+		read <- reader.Snapshot(t.Context(), func(ctx context.Context, db bun.IDB) error {
+			return db.QueryRowContext(ctx, "SELECT count(*) FROM t").Scan(&n)
+		})
+	}()
+	if _, err := io.WriteString(writer.in, "\n"); err != nil {
+		t.Fatal(err)
+	}
+	writer.expect("rows: 1")
+	if err := <-read; err != nil || n != 1 {
+		t.Errorf("a reader that waits sees %d rows, %v", n, err)
+	}
+	if n := count(t, reader.Read); n != 1 {
+		t.Errorf("afterwards there are %d rows", n)
+	}
+}
+
+func TestAFileAloneIsTheDatabaseAfterClose(t *testing.T) {
+	t.Parallel()
+	begin := func(t *testing.T, ctx context.Context, pool *bun.DB) bun.Tx {
+		t.Helper()
+		tx, err := pool.BeginTx(ctx, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return tx
+	}
+	for name, before := range map[string]func(t *testing.T, db *database.DB){
+		"when nothing is under way": func(*testing.T, *database.DB) {},
+		"when a transaction was cancelled a moment ago": func(t *testing.T, db *database.DB) {
+			ctx, cancel := context.WithCancel(t.Context())
+			mustExecIn(t, begin(t, ctx, db.Write), "INSERT INTO t VALUES (2)")
+			cancel()
+		},
+		"when the connection that writes was given up": func(t *testing.T, db *database.DB) {
+			conn, err := db.Write.Conn(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = conn.Raw(func(any) error { return driver.ErrBadConn })
+		},
+		"when a transaction ends while it waits": func(t *testing.T, db *database.DB) {
+			tx := begin(t, t.Context(), db.Write)
+			go func() { _ = tx.Rollback() }()
+		},
+		"when a reader ends while it waits": func(t *testing.T, db *database.DB) {
+			tx := begin(t, t.Context(), db.Read)
+			if err := tx.QueryRow("SELECT n FROM t").Scan(new(int)); err != nil {
+				t.Fatal(err)
+			}
+			go func() { _ = tx.Rollback() }()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			for range 5 {
+				path := filepath.Join(t.TempDir(), "a.db")
+				db := open(t, database.Config{URL: "sqlite:" + path})
+				mustExec(t, db.Write, "CREATE TABLE t (n INTEGER); INSERT INTO t VALUES (1)")
+				before(t, db)
+				if err := db.Close(); err != nil {
+					t.Fatal(err)
+				}
+				if wal, err := os.Stat(path + "-wal"); err != nil || wal.Size() != 0 {
+					t.Errorf("the WAL: %v, %v", wal, err)
+				}
+				alone := filepath.Join(t.TempDir(), "copy.db")
+				b, err := os.ReadFile(path)
+				if err != nil {
+					t.Fatal(err)
+				}
+				write(t, alone, string(b))
+				copied := open(t, database.Config{URL: "sqlite:" + alone, ReadOnly: true})
+				if n := count(t, copied.Read); n != 1 {
+					t.Errorf("%d rows in a copy of the file, want 1", n)
+				}
+			}
+		})
+	}
+}
+
 func TestWhatIsWrongWithAFile(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -542,6 +654,13 @@ func TestACancelledTransactionLeavesThePoolUsable(t *testing.T) {
 func mustExec(t *testing.T, db *bun.DB, query string, args ...any) {
 	t.Helper()
 	if _, err := db.ExecContext(t.Context(), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+func mustExecIn(t *testing.T, tx bun.Tx, query string) {
+	t.Helper()
+	if _, err := tx.Exec(query); err != nil {
 		t.Fatalf("%s: %v", query, err)
 	}
 }

@@ -89,7 +89,7 @@ func (c Sign) Request(actor string) usecase.Request {
 type visitorRow struct {
 	bun.BaseModel `bun:"table:visitors_visitors,alias:v"`
 
-	ID     string `bun:"id,pk" json:"id"`
+	ID     string `bun:"id,pk" json:"-"`
 	Number int    `bun:"number,notnull" json:"number"`
 	Name   string `bun:"name,notnull" json:"name"`
 }
@@ -115,11 +115,21 @@ type signInput struct {
 	}
 }
 
+func numberOf(v visitorRow) int { return v.Number }
+
+func listVisitors(ctx context.Context, db bun.IDB, after, limit int) (found []visitorRow, err error) {
+	err = db.NewSelect().Model(&found).Where("v.number > ?", after).OrderExpr("v.number").Limit(int64(limit)).Scan(ctx)
+	return found, err
+}
+
 type signed struct {
 	Number int `json:"number"`
 }
 
-type listInput struct{ httpapi.Consistency }
+type listInput struct {
+	httpapi.Consistency
+	httpapi.Paging
+}
 
 func routes(api *httpapi.API, env module.Env) {
 	huma.Register(api.Huma(), huma.Operation{
@@ -136,16 +146,8 @@ func routes(api *httpapi.API, env module.Env) {
 	})
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "list-visitors", Method: http.MethodGet, Path: "/visitors", Errors: httpapi.Errors(projection.ErrBehind),
-	}, func(ctx context.Context, in *listInput) (*httpapi.List[string], error) {
-		var names []string
-		asked := projection.Query{Projector: Visitors.Name, Min: in.MinPosition, Wait: in.Wait(time.Second)}
-		at, err := env.Projections.View(ctx, asked, func(ctx context.Context, db bun.IDB) error {
-			return db.NewSelect().Model((*visitorRow)(nil)).ColumnExpr("v.number || ': ' || v.name").OrderExpr("v.number").Scan(ctx, &names)
-		})
-		if err != nil {
-			return nil, err
-		}
-		return httpapi.NewList(ctx, httpapi.Paging{}, names, nil).At(at), nil // a real list has pages: see modules/catalogue/http.go
+	}, func(ctx context.Context, in *listInput) (*httpapi.List[visitorRow], error) {
+		return module.ReadList(ctx, env.From(Visitors, in.Consistency, nil), in.Paging, httpapi.Listing{"visitors"}, numberOf, listVisitors)
 	})
 }
 
@@ -183,7 +185,7 @@ func Example() {
 	// 201 {"number":1}
 	// 201 {"number":2}
 	// 422 {"type":"about:blank","title":"Unprocessable Entity","status":422,"detail":"body.name: is empty: say who you are","code":"invalid","errors":[{"location":"body.name","message":"is empty: say who you are"}],"request_id":"1"}
-	// 200 {"items":["1: Ada","2: Bob"],"next":null}
+	// 200 {"items":[{"number":1,"name":"Ada"},{"number":2,"name":"Bob"}],"next":null}
 }
 
 // run does what cmd/accession does with Fx: it puts the parts of the modules together.

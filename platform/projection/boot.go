@@ -125,6 +125,9 @@ func (p *player) furnish(ctx context.Context, log uuid.UUID) error {
 			}
 		}
 	}
+	if err := noteTimings(ctx, db); err != nil { // the version before may have been the last that was immediate
+		return err
+	}
 	return commit(ctx, tx, p.Patience)
 }
 

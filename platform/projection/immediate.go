@@ -30,6 +30,9 @@ var ErrProjectorVersion = problem.New(problem.Unavailable, "projector-version",
 // Play plays the events, which have no position yet, into tx. An error fails the command: a fault of the database as it is (an
 // eventlog.ErrBusy or ErrAgain where it is one), a handler's as an Internal problem. The projector is not broken by it: the
 // event was never stored. Checkpoints are not touched; the head of the log counts instead.
+//
+// Where no projector is immediate it asks nothing of the database: the commit finds out if that has changed, and is undone then,
+// as an eventlog.ErrAgain.
 func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.Envelope) error {
 	var concerned []*player
 	for _, pl := range i.p.players {
@@ -47,9 +50,20 @@ func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.En
 		}
 		return nil // Boot has seen to it that none is immediate
 	}
+	if i.p.none.Load() {
+		t.Unplayed(func() { i.p.none.Store(false) })
+		return nil
+	}
 	due, err := immediate(ctx, t.DB(), concerned)
 	if err != nil {
 		return err
+	}
+	if len(due) == 0 {
+		none, err := noneImmediate(ctx, t.DB())
+		if err != nil {
+			return err
+		}
+		i.p.none.Store(none)
 	}
 	for _, pl := range due {
 		err := pl.play(ctx, t.DB(), events)

@@ -61,7 +61,8 @@ const (
 // and in others, on one database.
 type Projectionist struct {
 	Config
-	players []*player // by name
+	players []*player   // by name
+	none    atomic.Bool // no projector was immediate when a command last asked: see timing.go
 }
 
 // New checks the projectors and completes the configuration. What is wrong is wrong with the program, and is returned all

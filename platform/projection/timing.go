@@ -17,6 +17,11 @@ import (
 // until the end of the transaction, whoever changes one has it alone. So a command that has read "background" has stored its
 // events by the time that somebody plays the rest and writes "immediate". On SQLite there is only one who writes.
 //
+// A command that believes that no projector is immediate takes no such lock and reads no timing, which saves it a message. It
+// stores its events on the condition that the head of the log does not say otherwise: whoever makes a projector immediate writes
+// that there while nobody appends, so of the two one comes first. If it is the command, its events are played with the rest; if
+// not, it is undone, and asks the next time.
+//
 // Its place in the order of locks is before the checkpoint.
 const timingLock = 0x70726f6a6563746f // "projecto"
 
@@ -34,6 +39,23 @@ func lockTimings(ctx context.Context, db bun.IDB) error {
 		return sqldb.Fault("lock timings", err)
 	}
 	return nil
+}
+
+// noteTimings writes into the head of the log whether a projector is immediate now. It locks the head only when that has changed.
+func noteTimings(ctx context.Context, db bun.IDB) error {
+	_, err := db.ExecContext(ctx, `UPDATE log_head SET immediate = NOT immediate WHERE immediate <> EXISTS (SELECT 1 FROM projectors WHERE timing = ?)`, Immediate)
+	if err != nil {
+		return sqldb.Fault("note timings", err)
+	}
+	return nil
+}
+
+// noneImmediate is what noteTimings has written.
+func noneImmediate(ctx context.Context, db bun.IDB) (none bool, err error) {
+	if err := db.QueryRowContext(ctx, `SELECT NOT immediate FROM log_head`).Scan(&none); err != nil {
+		return false, sqldb.Fault("read timings", err)
+	}
+	return none, nil
 }
 
 // lockLog keeps everybody from appending until the end of the transaction, and gives the end of the log. It comes last in the
@@ -121,6 +143,9 @@ func (p *player) flip(ctx context.Context, to Timing) error {
 		}
 	}
 	if err := p.retime(ctx, db, at, to, head.Position); err != nil {
+		return err
+	}
+	if err := noteTimings(ctx, db); err != nil {
 		return err
 	}
 	return commit(ctx, tx, p.Patience)

@@ -143,6 +143,118 @@ func TestACommandOfAnotherVersionIsRefusedWhereTimingIsImmediate(t *testing.T) {
 	})
 }
 
+// A command believes what the one before it has seen; the head of the log knows better.
+func TestACommandThatDidNotPlayIsUndoneWhereAnotherProcessMadeAProjectorImmediate(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		ours := b.booted(b.timed(Background))
+		add := func(book string) error {
+			return store(b.Context(), b.log, ours.Immediate().Play, &added{Book: book, Shelf: "a"})
+		}
+		for range 2 {
+			if err := add(uuid.NewString()); err != nil { // there is no immediate projector, and now ours knows
+				b.Fatal(err)
+			}
+		}
+		b.booted(b.timed(Immediate)) // another process
+		if err := add("emma"); !errors.Is(err, eventlog.ErrAgain) {
+			b.Errorf("the command was told %v, want that it should try again", err)
+		}
+		if head, err := ours.Head(b.Context()); err != nil || head != 2 {
+			b.Errorf("the log is at %d, %v; want nothing stored", head, err)
+		}
+		if err := add("emma"); err != nil {
+			b.Fatal(err)
+		}
+		if diff := cmp.Diff(map[string]int{"a": 3}, b.shelves()); diff != "" {
+			b.Error(diff)
+		}
+		b.booted(b.timed(Background))
+		for range 2 {
+			if err := add(uuid.NewString()); err != nil {
+				b.Fatal(err)
+			}
+		}
+		b.play(ours)
+		b.caughtUp(ours)
+		if diff := cmp.Diff(map[string]int{"a": 5}, b.shelves()); diff != "" {
+			b.Error(diff)
+		}
+	})
+}
+
+// The same where the timing changes after the command has decided not to play.
+func TestATimingThatChangesUnderACommandThatDidNotPlay(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		p := b.booted(b.timed(Background))
+		flip, err := New(b.timed(Immediate))
+		if err != nil {
+			t.Fatal(err)
+		}
+		flip.Patience = 20 * time.Millisecond
+		if err := store(b.Context(), b.log, p.Immediate().Play, &added{Book: "first", Shelf: "a"}); err != nil {
+			b.Fatal(err)
+		}
+		meanwhile := false
+		err = store(b.Context(), b.log, func(ctx context.Context, tx eventlog.Tx, events []event.Envelope) error {
+			if err := p.Immediate().Play(ctx, tx, events); err != nil {
+				return err
+			}
+			meanwhile = flip.Boot(ctx) == nil // SQLite has only one who writes
+			return nil
+		}, &added{Book: "emma", Shelf: "a"})
+		if meanwhile != errors.Is(err, eventlog.ErrAgain) || !meanwhile && err != nil {
+			b.Fatalf("the timing changed: %v; the command was told %v", meanwhile, err)
+		}
+		if err := flip.Boot(b.Context()); err != nil {
+			b.Fatal(err)
+		}
+		want := map[string]int{"a": 2}
+		if meanwhile {
+			want["a"] = 1
+		}
+		if diff := cmp.Diff(want, b.shelves()); diff != "" {
+			b.Error(diff)
+		}
+		if findings, err := p.Verify(b.Context()); err != nil || len(findings) > 0 {
+			b.Errorf("verify finds %v, %v", findings, err)
+		}
+	})
+}
+
+func TestWhereNoProjectorIsImmediateACommandAsksNothing(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		p := b.booted(b.timed(Background))
+		var asked atomic.Int64
+		b.db.Write = b.db.Write.WithQueryHook(counter{&asked})
+		log := sqldb.New(b.db, b.registry, time.Second)
+		for n, want := range []int64{2, 0, 0} { // the first finds out
+			err := store(b.Context(), log, func(ctx context.Context, tx eventlog.Tx, events []event.Envelope) error {
+				before := asked.Load()
+				err := p.Immediate().Play(ctx, tx, events)
+				if got := asked.Load() - before; got != want {
+					b.Errorf("command %d asks %d times, want %d", n+1, got, want)
+				}
+				return err
+			}, &added{Book: fmt.Sprint(n), Shelf: "a"})
+			if err != nil {
+				b.Fatal(err)
+			}
+		}
+	})
+}
+
+type counter struct{ n *atomic.Int64 }
+
+func (c counter) BeforeQuery(ctx context.Context, _ *bun.QueryEvent) context.Context {
+	c.n.Add(1)
+	return ctx
+}
+
+func (counter) AfterQuery(context.Context, *bun.QueryEvent) {}
+
 // A command that has gone by one timing must have stored its events before there is another: else they would be played never,
 // or twice.
 func TestAFlipWaitsForCommandsUnderWay(t *testing.T) {

@@ -18,19 +18,26 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// Finding is a row that is not what the log says it should be.
+// Finding is a row that is not what the log says it should be, or a checkpoint that is not where it can be.
 type Finding struct {
 	Projector string
-	Table     string
-	Key       string         // "id=…"; of several columns "category_id=…, number=…"
-	Expected  string         // the row as JSON, by columns; empty when there should be none
+	Table     string         // "projectors" for the checkpoint
+	Key       string         // "id=…"; of several columns "category_id=…, number=…"; of a checkpoint the column: "log", "position" or "state"
+	Expected  string         // the row as JSON, by columns; empty when there should be none; of a checkpoint what should be there
 	Found     string         // the same of the row that is there; empty when there is none
-	Position  event.Position // up to which the log was played
+	Position  event.Position // up to which the log was played; where the state is Broken, the event that cannot be
 }
+
+// checkpoints is the table of the findings that are not about a row.
+const checkpoints = "projectors"
+
+// Checkpoint reports whether the finding is about the projector's checkpoint, and not about a row.
+func (f Finding) Checkpoint() bool { return f.Table == checkpoints }
 
 // Verify plays the log anew, into a database of its own that is gone afterwards, up to where each projector is, and compares the
 // tables row by row. It changes nothing, and holds a snapshot of the database only while it compares. It needs room in memory
-// for the rows of the largest table. Projectors that are not booted are passed by; one that cannot be checked does not keep the
+// for the rows of the largest table. A projector that is behind is no finding; one that is Broken is, as is a checkpoint beyond the
+// end of the log or in another log. Projectors that are not booted are passed by; one that cannot be checked does not keep the
 // others from it.
 func (p *Projectionist) Verify(ctx context.Context) (findings []Finding, err error) {
 	scratch, err := database.Open(ctx, database.Config{URL: "sqlite::memory:"})
@@ -72,6 +79,9 @@ func (p *player) verify(ctx context.Context, scratch *database.DB) ([]Finding, e
 		if at.position < r.at {
 			return errors.New("it began anew meanwhile: verify again")
 		}
+		if findings, err = p.verifyCheckpoint(ctx, db); err != nil {
+			return err
+		}
 		if err := r.play(ctx, at.position); err != nil {
 			return err
 		}
@@ -88,6 +98,30 @@ func (p *player) verify(ctx context.Context, scratch *database.DB) ([]Finding, e
 		return nil
 	})
 	return findings, err
+}
+
+func (p *player) verifyCheckpoint(ctx context.Context, db bun.IDB) (findings []Finding, err error) {
+	at, err := p.at(ctx, db) // in immediate timing too its position must be one of the log's
+	if err != nil {
+		return nil, err
+	}
+	head, err := p.Log.Head(ctx) // as it is now, or later than what db shows
+	if err != nil {
+		return nil, err
+	}
+	find := func(key, expected, found string, position event.Position) {
+		findings = append(findings, Finding{p.Name, checkpoints, key, expected, found, position})
+	}
+	if at.log != head.Log {
+		find("log", head.Log.String(), at.log.String(), at.position)
+	}
+	if at.position > head.Position {
+		find("position", fmt.Sprint("at most ", head.Position), fmt.Sprint(at.position), head.Position)
+	}
+	if at.state == Broken {
+		find("state", string(Playing), string(Broken)+": "+at.error, at.position+1)
+	}
+	return findings, nil
 }
 
 // replica is a projector in a scratch database.

@@ -223,3 +223,46 @@ func TestVerifyFindsWhatDiffers(t *testing.T) {
 		}
 	})
 }
+
+func TestVerifyFindsCheckpointsThatCannotBe(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		what, sql string
+		want      Finding
+	}{
+		{"beyond the end", "UPDATE projectors SET position = 9", Finding{Key: "position", Expected: "at most 2", Found: "9", Position: 2}},
+		{"beyond the end, and immediate", "UPDATE projectors SET position = 9, timing = 'immediate'", Finding{Key: "position", Expected: "at most 2", Found: "9", Position: 2}},
+		{"of another log", "UPDATE projectors SET log = '00000000-0000-4000-8000-000000000000'", Finding{Key: "log", Found: "00000000-0000-4000-8000-000000000000", Position: 2}},
+		{"broken", "UPDATE projectors SET state = 'broken', error = 'no such shelf'", Finding{Key: "state", Expected: "playing", Found: "broken: no such shelf", Position: 3}},
+	} {
+		t.Run(c.what, func(t *testing.T) {
+			t.Parallel()
+			onEach(t, func(b *bench) {
+				p := b.booted(b.config(books()))
+				stop := b.play(p)
+				b.store(&added{Book: "emma", Shelf: "a"}, &added{Book: "ulysses", Shelf: "a"})
+				b.caughtUp(p)
+				stop()
+				if _, err := b.db.Write.ExecContext(b.Context(), c.sql); err != nil {
+					b.Fatal(err)
+				}
+				want := c.want
+				want.Projector, want.Table = "shelf-books", "projectors"
+				if want.Key == "log" {
+					head, err := b.log.Head(b.Context())
+					if err != nil {
+						b.Fatal(err)
+					}
+					want.Expected = head.Log.String()
+				}
+				got, err := p.Verify(b.Context())
+				if err != nil {
+					b.Fatal(err)
+				}
+				if diff := cmp.Diff([]Finding{want}, got); diff != "" {
+					b.Error(diff)
+				}
+			})
+		})
+	}
+}

@@ -79,8 +79,7 @@ func newServer() (*server, error) {
 		stop:   func() error { return nil },
 	}
 	given := os.Getenv("ACCESSION_TEST_POSTGRES_URL")
-	private := given == ""
-	if private {
+	if given == "" {
 		own, err := newOwnServer("fsync=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=32MB")
 		if err != nil {
 			return nil, err
@@ -102,11 +101,6 @@ func newServer() (*server, error) {
 		return nil, errors.Join(fmt.Errorf("open database for creating others: %w", err), s.stop())
 	}
 	s.admin = admin.Write
-	if private {
-		if _, err := s.admin.Exec("CREATE ROLE needs_password"); err != nil {
-			return nil, errors.Join(err, s.stop())
-		}
-	}
 
 	template := s.prefix + "template"
 	s.template = sync.OnceValues(func() (string, error) {

@@ -32,6 +32,9 @@ type Server struct {
 	exited  chan error
 }
 
+// NeedsPassword is the name of a role, which a test of logins has to make, whose members a [Server] asks for a password.
+const NeedsPassword = "needs_password"
+
 // NewServer makes and starts a server of the test's own, with every default of PostgreSQL's but for the settings given, such as
 // "lock_timeout=1ms". It skips the test where there is no PostgreSQL, and fails it if CI=true. It is gone when the test ends.
 func NewServer(t testing.TB, settings ...string) *Server {
@@ -93,9 +96,8 @@ func newOwnServer(settings ...string) (_ *Server, err error) {
 	if out, err := initdb.CombinedOutput(); err != nil {
 		return nil, fmt.Errorf("initdb: %w\n%s", err, out)
 	}
-	// Trust everybody who can reach the socket, but for the members of needs_password, which tests of logins use. The file
-	// is there already, and stays its owner's.
-	return s, os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte("local all +needs_password scram-sha-256\nlocal all all trust\n"), 0o600)
+	// Trust everybody else who can reach the socket. The file is there already, and stays its owner's.
+	return s, os.WriteFile(filepath.Join(s.data(), "pg_hba.conf"), []byte("local all +"+NeedsPassword+" scram-sha-256\nlocal all all trust\n"), 0o600)
 }
 
 func (s *Server) data() string { return filepath.Join(s.dir, "data") }

@@ -87,9 +87,9 @@ func (b batch) inserts() []statement {
 	return all
 }
 
-// postgres is the one statement that moves the head and appends behind it. The inserts are driven from VALUES, with the head
-// joined to them, so that a missing head breaks NOT NULL instead of inserting nothing.
-func (b batch) postgres() statement {
+// postgres is the one statement that moves the head, unless that says otherwise, and appends behind it. The inserts are driven
+// from VALUES, with the head joined to them, so that a head that is not moved breaks NOT NULL instead of inserting nothing.
+func (b batch) postgres(unless string) statement {
 	events, tags, units := b.rows(func(n int) any { return n })
 	var q strings.Builder
 	args := []any{b.events}
@@ -101,7 +101,7 @@ func (b batch) postgres() statement {
 			") AS v LEFT JOIN head ON true)")
 		args = append(args, v.args...)
 	}
-	q.WriteString(`WITH head AS (UPDATE log_head SET position = position + ? RETURNING position, position - ? AS base)`)
+	q.WriteString(`WITH head AS (UPDATE log_head SET position = position + ?` + unless + ` RETURNING position, position - ? AS base)`)
 	args = append(args, b.events)
 	with("e", "log_events (position, id, unit, stream, version, type, schema, recorded_at, actor, data)",
 		"base + column1, column2::uuid, column3::uuid, column4, column5, column6, column7, column8::timestamptz, column9, column10", events)

@@ -6,6 +6,7 @@ package sqldb
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"iter"
@@ -205,7 +206,7 @@ func Begin(ctx context.Context, db *database.DB, patience time.Duration) (*Tx, e
 	if err == nil {
 		begin := `BEGIN IMMEDIATE`
 		if db.Dialect == database.Postgres {
-			begin = fmt.Sprintf(`BEGIN ISOLATION LEVEL READ COMMITTED; SET LOCAL lock_timeout = %d`, patience.Milliseconds())
+			begin = `BEGIN ISOLATION LEVEL READ COMMITTED; ` + setLockTimeout(patience)
 		}
 		t := &Tx{conn: conn, dialect: db.Dialect, patience: patience}
 		if _, err = conn.ExecContext(wait, begin); err == nil {
@@ -242,7 +243,23 @@ type Tx struct {
 	conn     bun.Conn
 	dialect  database.Dialect
 	patience time.Duration
+	unplayed func() // see Unplayed
+	hurried  bool   // see Hurry
 	over     bool
+}
+
+// hurry is how long a statement of a transaction in a hurry waits for a lock: longer than a rival that is getting on needs.
+const hurry = 100 * time.Millisecond
+
+// Hurry makes the rest of the transaction, up to its commit, wait for no lock longer than a moment: for one that many depend
+// on. What it gives belongs before the next statement. Only PostgreSQL has such locks.
+func (t *Tx) Hurry() string {
+	t.hurried = true
+	return setLockTimeout(hurry) + "; "
+}
+
+func setLockTimeout(d time.Duration) string {
+	return fmt.Sprintf(`SET LOCAL lock_timeout = %d`, d.Milliseconds())
 }
 
 // DB is the transaction as bun knows it. Never commit or roll back through it.
@@ -254,6 +271,19 @@ func (t *Tx) Dialect() database.Dialect { return t.dialect }
 // Done implements eventlog.Tx.
 func (t *Tx) Done(ctx context.Context, keys ...string) (map[string]eventlog.Done, error) {
 	return done(ctx, t.conn, keys)
+}
+
+// Unplayed says that nothing was played in the transaction because no projector is believed to be immediate. If one is when the
+// head is taken (log_head says so), Commit stores nothing, calls found and is an eventlog.ErrAgain. So whoever believes it pays
+// nothing for being sure.
+func (t *Tx) Unplayed(found func()) { t.unplayed = found }
+
+// unless is what the head must not say.
+func (t *Tx) unless() string {
+	if t.unplayed == nil {
+		return ""
+	}
+	return " WHERE NOT immediate"
 }
 
 // Rollback implements eventlog.Tx. It runs even when the caller's context is over: a connection must not go back to the pool
@@ -310,7 +340,7 @@ const commitPatience = 30 * time.Second
 // commitSQLite appends in four statements: the transaction has the whole database to itself anyway.
 func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
 	var last event.Position
-	err := t.conn.QueryRowContext(ctx, `UPDATE log_head SET position = position + ? RETURNING position`, b.events).Scan(&last)
+	err := t.conn.QueryRowContext(ctx, `UPDATE log_head SET position = position + ?`+t.unless()+` RETURNING position`, b.events).Scan(&last)
 	if err != nil {
 		t.Rollback()
 		return err
@@ -328,7 +358,10 @@ func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
 // commitPostgres takes the head, appends and commits in one message, so that a client which freezes cannot hold the head: the
 // server goes on to COMMIT by itself.
 func (t *Tx) commitPostgres(ctx context.Context, b batch) error {
-	s := b.postgres()
+	s := b.postgres(t.unless())
+	if t.hurried { // the head is worth waiting for
+		s.query = setLockTimeout(t.patience) + `; ` + s.query
+	}
 	return t.finish(ctx, s.query+`; COMMIT`, func(last event.Position) { b.place(last) }, s.args...)
 }
 
@@ -372,6 +405,11 @@ func (t *Tx) send(ctx context.Context, message string, args ...any) (event.Posit
 func (t *Tx) named(err error, units []eventlog.Unit) error {
 	if err == nil || errors.Is(err, eventlog.ErrInDoubt) {
 		return err
+	}
+	// Where the head was not taken, SQLite has no row and PostgreSQL no position.
+	if t.unplayed != nil && (errors.Is(err, sql.ErrNoRows) || database.IsNull(err)) {
+		t.unplayed()
+		return fmt.Errorf("append: a projector has become immediate: %w", eventlog.ErrAgain)
 	}
 	if index, ok := database.UniqueViolation(err); ok {
 		switch {

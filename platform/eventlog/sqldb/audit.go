@@ -1,0 +1,202 @@
+package sqldb
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math"
+	"slices"
+	"strconv"
+
+	"accession/platform/event"
+	"accession/platform/eventlog"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
+)
+
+// Finding is a place where the tables of the log do not agree.
+type Finding struct {
+	Scope           string // "log", "units", or the stream or tag
+	Key             string // "position", "version", "tag", "end"; of units the unit's id, or its key where there is no such unit
+	Expected, Found string // "nothing" where there is or should be none
+	Position        event.Position
+}
+
+// Audit reads the whole log with db, which is one snapshot, and tells where its tables do not agree: positions and the versions
+// within each stream must count 1, 2, 3 … to where the log ends; each event must be found by its tags, and each unit by its row;
+// and there must be no tag and no unit of an event that is not there. Tags are checked of events that are stored in the schema
+// that this binary has, for those of others cannot be known.
+//
+// In memory it needs room for the streams and for some ten thousand events.
+func Audit(ctx context.Context, db bun.IDB, registry *event.Registry) ([]Finding, error) {
+	head, err := HeadOf(ctx, db)
+	if err != nil {
+		return nil, err
+	}
+	a := auditor{db: db, span: auditSpan, versions: map[event.Tag]int{}}
+	if err := a.read(ctx, NewReader(db, registry)); err != nil {
+		return nil, err
+	}
+	a.count("log", "end", int64(a.last), int64(head.Position), head.Position)
+	return a.findings, nil
+}
+
+// auditSpan is how many events are compared at a time, about: each time costs a look at all tags and units, which have no index
+// by position.
+const auditSpan = 50_000
+
+type auditor struct {
+	db       bun.IDB
+	span     int
+	findings []Finding
+
+	last     event.Position // of the event before
+	versions map[event.Tag]int
+	unit     uuid.UUID // that the event before belongs to
+	events   int       // how many that has so far
+
+	// What is to be compared, of the events behind after.
+	after    event.Position
+	tags     map[tagRow]struct{}
+	untagged map[event.Position]struct{} // events whose tags cannot be known
+	units    map[event.Position]unitOf
+}
+
+type tagRow struct {
+	tag string
+	at  event.Position
+}
+
+// unitOf is a unit as its events show it.
+type unitOf struct {
+	id     uuid.UUID
+	events int
+}
+
+func (a *auditor) read(ctx context.Context, log Reader) error {
+	a.begin(0)
+	for env, err := range log.Read(ctx, eventlog.Query{}) {
+		if err != nil {
+			return err
+		}
+		if env.Unit != a.unit {
+			a.endUnit()
+			if int(a.last-a.after) >= a.span {
+				if err := a.compare(ctx, a.last); err != nil {
+					return err
+				}
+			}
+			a.unit = env.Unit
+		}
+		a.count("log", "position", int64(a.last+1), int64(env.Position), env.Position)
+		a.count(string(env.Stream), "version", int64(a.versions[env.Stream]+1), int64(env.Version), env.Position)
+		a.last, a.versions[env.Stream] = env.Position, env.Version
+		a.events++
+		if _, unknown := env.Event.(*event.Unknown); unknown || env.Schema != event.SchemaOf(env.Event) {
+			a.untagged[env.Position] = struct{}{}
+			continue
+		}
+		for _, t := range env.Event.Tags() {
+			a.tags[tagRow{string(t), env.Position}] = struct{}{}
+		}
+	}
+	a.endUnit()
+	return a.compare(ctx, math.MaxInt64)
+}
+
+// count notes a number that is not the next.
+func (a *auditor) count(scope, key string, expected, found int64, at event.Position) {
+	if expected != found {
+		a.find(scope, key, strconv.FormatInt(expected, 10), strconv.FormatInt(found, 10), at)
+	}
+}
+
+func (a *auditor) find(scope, key, expected, found string, at event.Position) {
+	a.findings = append(a.findings, Finding{scope, key, expected, found, at})
+}
+
+func (a *auditor) begin(after event.Position) {
+	a.after = after
+	a.tags, a.untagged, a.units = map[tagRow]struct{}{}, map[event.Position]struct{}{}, map[event.Position]unitOf{}
+}
+
+func (a *auditor) endUnit() {
+	if a.events > 0 {
+		a.units[a.last] = unitOf{a.unit, a.events}
+	}
+	a.events = 0
+}
+
+// compare compares the tags and units up to a position, the last of a unit.
+func (a *auditor) compare(ctx context.Context, until event.Position) error {
+	from := len(a.findings)
+	if err := a.compareTags(ctx, until); err != nil {
+		return Fault("read tags", err)
+	}
+	if err := a.compareUnits(ctx, until); err != nil {
+		return Fault("read units", err)
+	}
+	slices.SortStableFunc(a.findings[from:], func(x, y Finding) int {
+		return cmp.Or(cmp.Compare(x.Position, y.Position), cmp.Compare(x.Scope, y.Scope), cmp.Compare(x.Key, y.Key))
+	})
+	a.begin(until)
+	return nil
+}
+
+func (a *auditor) compareTags(ctx context.Context, until event.Position) error {
+	rs, err := a.db.QueryContext(ctx, `SELECT tag, position FROM log_tags WHERE position > ? AND position <= ?`, int64(a.after), int64(until))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rs.Close() }() // Err below says what went wrong
+	for rs.Next() {
+		var r tagRow
+		if err := rs.Scan(&r.tag, &r.at); err != nil {
+			return err
+		}
+		if _, expected := a.tags[r]; expected {
+			delete(a.tags, r)
+		} else if _, unknown := a.untagged[r.at]; !unknown {
+			a.find(r.tag, "tag", "nothing", "at "+strconv.FormatInt(int64(r.at), 10), r.at)
+		}
+	}
+	for r := range a.tags {
+		a.find(r.tag, "tag", "at "+strconv.FormatInt(int64(r.at), 10), "nothing", r.at)
+	}
+	return rs.Err()
+}
+
+func (a *auditor) compareUnits(ctx context.Context, until event.Position) error {
+	rs, err := a.db.QueryContext(ctx, `SELECT key, position, events FROM log_units WHERE events > 0 AND position > ? AND position <= ?`, int64(a.after), int64(until))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rs.Close() }() // Err below says what went wrong
+	for rs.Next() {
+		var key string
+		var at event.Position
+		var events int
+		if err := rs.Scan(&key, &at, &events); err != nil {
+			return err
+		}
+		switch u, ok := a.units[at]; {
+		case !ok:
+			a.find("units", key, "nothing", counted(events), at)
+		case u.events != events:
+			a.find("units", u.id.String(), counted(u.events), counted(events), at)
+		}
+		delete(a.units, at)
+	}
+	for at, u := range a.units {
+		a.find("units", u.id.String(), counted(u.events), "nothing", at)
+	}
+	return rs.Err()
+}
+
+func counted(events int) string {
+	if events == 1 {
+		return "1 event"
+	}
+	return fmt.Sprint(events, " events")
+}
