@@ -12,6 +12,7 @@ import (
 	"accession/modules/discovery"
 	"accession/modules/editions"
 	"accession/modules/library"
+	"accession/modules/operations"
 	"accession/platform/bus"
 	"accession/platform/config"
 	"accession/platform/consistency"
@@ -32,7 +33,7 @@ import (
 )
 
 // modules are the bounded contexts of the application. This list is all there is to adding one.
-var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module}
+var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module, operations.Module}
 
 // load reads the configuration.
 func (c *cli) load() (config.Config, []config.Setting, error) {
@@ -59,10 +60,11 @@ const (
 
 // app is the application as a command uses it.
 type app struct {
-	config config.Config
-	db     *database.DB
-	logger *slog.Logger
-	head   eventlog.Head // where the log ended when the database was opened
+	config  config.Config
+	db      *database.DB
+	logger  *slog.Logger
+	tracker *telemetry.Tracker // nil: there is none
+	head    eventlog.Head      // where the log ended when the database was opened
 }
 
 // open reads the configuration and opens the database, migrated. Close what it gives.
@@ -77,6 +79,11 @@ func (c *cli) open(ctx context.Context, a access) (*app, error) {
 // openWith is open with a configuration that was read already. Close what it gives.
 func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, error) {
 	logger := telemetry.Logger(c.err, cfg.Log.Level, cfg.Log.Format)
+	tracker, err := newTracker(cfg, logger)
+	if err != nil {
+		return nil, err
+	}
+	logger = tracker.Logger(logger)
 	db, err := openDatabase(ctx, cfg, a)
 	if err != nil {
 		return nil, err
@@ -93,47 +100,29 @@ func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, 
 	if err != nil {
 		return nil, errors.Join(err, db.Close())
 	}
-	return &app{config: cfg, db: db, logger: logger, head: head}, nil
-}
-
-// close closes a database that was written to, so that of SQLite's the file alone is the whole database afterwards: the last
-// connection that is closed takes over what is in the WAL, if it is one that may write.
-func (a *app) close() error {
-	// A transaction whose context has ended gives its connection back a moment after whoever began it has gone on.
-	again := time.NewTicker(time.Millisecond)
-	defer again.Stop()
-	late := time.NewTimer(5 * time.Second)
-	defer late.Stop()
-	for a.db.Read.Stats().InUse+a.db.Write.Stats().InUse > 0 {
-		select {
-		case <-again.C:
-			continue
-		case <-late.C:
-			a.logger.Warn("the database is closed while something still uses it")
-		}
-		break
-	}
-	if a.db.Dialect == database.SQLite {
-		_ = a.db.Write.Ping() // opens a connection, if such a transaction has cost the pool its only one
-	}
-	return a.db.Close()
+	return &app{config: cfg, db: db, logger: logger, tracker: tracker, head: head}, nil
 }
 
 // openDatabase opens the database as it is.
 func openDatabase(ctx context.Context, cfg config.Config, a access) (*database.DB, error) {
-	d := cfg.Database
-	db, err := database.Open(ctx, database.Config{
-		URL: d.URL, ReadOnly: a == look,
-		// Two thirds write: a command holds its connection while it waits for a lock, a read for a moment only.
-		WriteConns: max(1, d.MaxOpen*2/3), ReadConns: max(1, d.MaxOpen-d.MaxOpen*2/3),
-		LockTimeout: cfg.Consistency.Lock.Timeout, StatementTimeout: unlimited(d.StatementTimeout),
-		IdleInTransactionTimeout: unlimited(d.IdleInTransactionTimeout),
-	})
+	db, err := database.Open(ctx, databaseConfig(cfg, a))
 	if p := *problem.Of(err); errors.Is(err, fs.ErrNotExist) {
 		p.Message += " Name another with --database, or make this one: `accession serve`, `accession import` and `accession migrate up` do."
 		err = &p
 	}
 	return db, err
+}
+
+// databaseConfig is how the configuration wants the database to be opened.
+func databaseConfig(cfg config.Config, a access) database.Config {
+	d := cfg.Database
+	return database.Config{
+		URL: d.URL, ReadOnly: a == look,
+		// Two thirds write: a command holds its connection while it waits for a lock, a read for a moment only.
+		WriteConns: max(1, d.MaxOpen*2/3), ReadConns: max(1, d.MaxOpen-d.MaxOpen*2/3),
+		LockTimeout: cfg.Consistency.Lock.Timeout, StatementTimeout: unlimited(d.StatementTimeout),
+		IdleInTransactionTimeout: unlimited(d.IdleInTransactionTimeout),
+	}
 }
 
 // unlimited translates "0 waits for ever" into the database's words for it.
@@ -160,6 +149,7 @@ func (a *app) wire(options ...fx.Option) (*fx.App, error) {
 		fx.Provide(
 			telemetry.New,
 			settings,
+			newModes, newTally, newMeter,
 			newLog, newReader, newRegister, newRunner, newProjectionist, newBus, newAPI,
 		),
 		fx.Options(options...),
@@ -168,10 +158,11 @@ func (a *app) wire(options ...fx.Option) (*fx.App, error) {
 }
 
 func settings(cfg config.Config, set *consistency.Set) (consistency.Settings, error) {
-	s := consistency.Settings{
-		Modes:    map[string]consistency.Mode{},
-		Attempts: cfg.Consistency.Retry.Attempts, Backoff: cfg.Consistency.Retry.Backoff, LockTimeout: cfg.Consistency.Lock.Timeout,
-	}
+	s := consistency.DefaultSettings()
+	s.Modes = map[string]consistency.Mode{}
+	s.Attempts, s.Backoff = cfg.Consistency.Retry.Attempts, cfg.Consistency.Retry.Backoff
+	s.LockTimeout = cfg.Consistency.Lock.Timeout
+	s.Depth, s.Batch = cfg.Consistency.Queue.Depth, cfg.Consistency.Queue.Batch
 	for name, word := range cfg.Consistency.Modes {
 		m, err := consistency.ParseMode(word)
 		if err != nil {
@@ -202,11 +193,12 @@ func newBus(a *app) (*bus.Bus, error) {
 	return bus.New(bus.Config{Driver: b.Driver, Source: a.head.Log.String(), Brokers: b.Kafka.Brokers, TopicPrefix: b.Kafka.TopicPrefix}, a.logger)
 }
 
-func newRunner(a *app, l eventlog.Log, r consistency.Register, set *consistency.Set, s consistency.Settings, p *projection.Projectionist, b *bus.Bus, m *telemetry.Metrics) usecase.Runner {
+func newRunner(a *app, l eventlog.Log, r consistency.Register, set *consistency.Set, modes *operations.Modes, meter consistency.Meter, p *projection.Projectionist, b *bus.Bus, m *telemetry.Metrics) usecase.Runner {
 	return m.Runner(consistency.NewRunner(consistency.Config{
-		Log: l, Register: r, Set: set, Settings: func() consistency.Settings { return s },
-		Immediate: p.Immediate(), Meter: m, Logger: a.logger,
+		Log: l, Register: r, Set: set, Settings: modes.Settings,
+		Immediate: p.Immediate(), Meter: meter, Logger: a.logger,
 		Committed: func(ctx context.Context, receipt usecase.Receipt) {
+			modes.Committed(receipt.Events)
 			if err := b.Publish(ctx, receipt.Events); err != nil {
 				// The events are stored; whoever needs them looks into the log by and by.
 				a.logger.WarnContext(ctx, "publish events", "position", receipt.Position, "error", err)

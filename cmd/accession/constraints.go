@@ -1,58 +1,304 @@
 package main
 
 import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"accession/modules/operations"
+	"accession/modules/operations/operationsevents"
+	"accession/platform/config"
 	"accession/platform/consistency"
+	"accession/platform/event"
+	"accession/platform/eventlog"
+	logmemory "accession/platform/eventlog/memory"
+	"accession/platform/httpapi"
 	"accession/platform/module"
+	"accession/platform/problem"
+	"accession/platform/tally"
+	"accession/platform/usecase"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/fx"
 )
 
 func (c *cli) constraints() *cobra.Command {
-	return group("constraints", "The rules that cross aggregates, and how each is kept", "  accession constraints list", c.constraintsList())
-}
-
-// listedConstraint is a constraint and the mode that the configuration gives it.
-type listedConstraint struct {
-	Name   string   `json:"name"`
-	Kind   string   `json:"kind"`
-	Mode   string   `json:"mode"`
-	Scope  string   `json:"scope"`
-	Rule   string   `json:"rule"`
-	Error  string   `json:"error"`
-	Modes  []string `json:"modes"`
-	Events []string `json:"events"`
+	return group("constraints", "The rules that cross aggregates, and how each is kept",
+		"  accession constraints list\n  accession constraints mode book-number queue --reason \"the sale begins\"", c.constraintsList(), c.constraintsMode())
 }
 
 func (c *cli) constraintsList() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "Every constraint with its scope and mode",
+		Use:   "list",
+		Short: "Every constraint: how it is kept, how that goes, and advice",
+		Long: `Lists every constraint with the mode it is kept in, what it did in the last five minutes in all processes on the
+database, and advice where a figure has passed a threshold. json and ndjson have all there is to know, the rule in words
+and the hottest scopes among it.
+It changes nothing, and can run beside a server, whose figures are some seconds old.`,
 		Example: "  accession constraints list\n  accession constraints list --output json",
 		Args:    noArgs,
-		RunE: func(*cobra.Command, []string) error {
-			cfg, _, err := c.load()
-			if err != nil {
-				return err
-			}
-			set, err := module.Constraints(modules)
-			if err != nil {
-				return err
-			}
-			l := c.list(false, "constraint", "mode", "scope", "kind", "can be", "rule")
-			for _, d := range set.Describe() {
-				row := listedConstraint{
-					Name: d.Name, Kind: d.Kind, Mode: cfg.Consistency.Modes[d.Name], Scope: d.Scope, Rule: d.Rule, Error: d.Error, Events: d.Events,
-				}
-				for _, m := range d.Modes {
-					row.Modes = append(row.Modes, m.String())
-				}
-				if err := l.add(row, d.Name, row.Mode, d.Scope, d.Kind, consistency.Names(d.Modes), d.Rule); err != nil {
-					return err
-				}
-			}
-			return l.end()
-		},
+		RunE:    func(cmd *cobra.Command, _ []string) error { return c.runConstraintsList(cmd.Context()) },
 	}
 	databaseFlag(cmd)
 	return cmd
+}
+
+func (c *cli) runConstraintsList(ctx context.Context) error {
+	cfg, _, err := c.load()
+	if err != nil {
+		return err
+	}
+	all, err := c.overview(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	l := c.list(false, "constraint", "mode", "scope", "kind", "can be", "attempts", "conflicts", "wait p95")
+	var advice []string
+	for _, o := range all {
+		mode := o.Mode
+		if o.Live != nil {
+			mode += " (live)"
+		}
+		figures := o.LastFiveMinutes
+		conflicts, wait := "", ""
+		if figures.Attempts > 0 {
+			conflicts = fmt.Sprintf("%.1f %%", 100*figures.ConflictRate)
+		}
+		if figures.WaitP95 != nil {
+			wait = fmt.Sprintf("%.2f ms", *figures.WaitP95)
+		}
+		if err := l.add(o, o.Name, mode, o.Scope, o.Kind, strings.Join(o.Modes, ", "), figures.Attempts, conflicts, wait); err != nil {
+			return err
+		}
+		for _, a := range o.Advice {
+			advice = append(advice, fmt.Sprintf("%s (%s: %s)", a.Text, a.Rule, a.Because))
+		}
+	}
+	if err := l.end(); err != nil || l.mode != "table" || len(advice) == 0 {
+		return err
+	}
+	_, err = fmt.Fprintf(c.out, "\n%s\n", strings.Join(advice, "\n"))
+	return err
+}
+
+// overview is all constraints. Where there is no database yet, nothing was set live and nothing has happened.
+func (c *cli) overview(ctx context.Context, cfg config.Config) ([]operations.Constraint, error) {
+	a, err := c.openWith(ctx, cfg, look)
+	if errors.Is(err, fs.ErrNotExist) {
+		set, err := module.Constraints(modules)
+		if err != nil {
+			return nil, err
+		}
+		s, err := settings(cfg, set)
+		if err != nil {
+			return nil, err
+		}
+		all, _, err := operations.Watch{Log: logmemory.New(nil, 0), Constraints: set, Configured: s}.Overview(ctx)
+		return all, err
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = a.db.Close() }() // nothing was written
+	var log eventlog.Log
+	var set *consistency.Set
+	var s consistency.Settings
+	var t *tally.Tally
+	if _, err := a.wire(fx.Populate(&log, &set, &s, &t)); err != nil {
+		return nil, err
+	}
+	all, _, err := operations.Watch{Log: log, Constraints: set, Configured: s, Tally: t}.Overview(ctx)
+	return all, err
+}
+
+func (c *cli) constraintsMode() *cobra.Command {
+	var reason string
+	cmd := &cobra.Command{
+		Use:   "mode NAME MODE",
+		Short: "Change the mode in which a constraint is kept, live",
+		Long: `Changes the mode in which a constraint is kept: in every process on the database within two seconds, and after restarts
+too, whatever the configuration says, until it is set to "default". Who did it, when and why is in the log.
+Only one process writes to a SQLite file: while a server has it, the server is asked to make the change.`,
+		Example: "  accession constraints mode book-number queue --reason \"the sale begins\"\n  accession constraints mode book-number default --reason \"the sale is over\"",
+		Args:    nameAndMode,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return c.runConstraintsMode(cmd, args[0], args[1], reason)
+		},
+	}
+	databaseFlag(cmd)
+	cmd.Flags().StringVar(&reason, "reason", "", "`TEXT` that says why, for those who wonder later; it must be given")
+	cmd.ValidArgsFunction = c.completeMode
+	return cmd
+}
+
+func nameAndMode(cmd *cobra.Command, args []string) error {
+	switch {
+	case len(args) < 2:
+		return usage(cmd, "%s needs the NAME of a constraint and a MODE.", cmd.CommandPath())
+	case len(args) > 2:
+		return usage(cmd, "%s takes a NAME and a MODE, but there is also %q.", cmd.CommandPath(), args[2])
+	}
+	return nil
+}
+
+// completeMode completes the name, and then the mode.
+func (c *cli) completeMode(_ *cobra.Command, args []string, _ string) ([]string, cobra.ShellCompDirective) {
+	var words []string
+	for _, m := range modules {
+		for _, of := range m.Constraints {
+			switch d := consistency.Describe(of); {
+			case len(args) == 0:
+				words = append(words, d.Name)
+			case len(args) == 1 && d.Name == args[0]:
+				words = operations.Choices(d)
+			}
+		}
+	}
+	return words, cobra.ShellCompDirectiveNoFileComp
+}
+
+// modeChange is what `constraints mode` prints.
+type modeChange struct {
+	Constraint string         `json:"constraint"`
+	From       string         `json:"from"`
+	To         string         `json:"to"`
+	Changed    bool           `json:"changed"`
+	Position   event.Position `json:"position,omitempty"` // of the event
+}
+
+func (c *cli) runConstraintsMode(cmd *cobra.Command, name, mode, reason string) error {
+	if !cmd.Flags().Changed("reason") {
+		return usage(cmd, "%s needs --reason: say why, for those who wonder later.", cmd.CommandPath())
+	}
+	cfg, _, err := c.load()
+	if err != nil {
+		return err
+	}
+	set, err := module.Constraints(modules)
+	if err != nil {
+		return err
+	}
+	change, err := operations.NewChangeMode(set, name, mode, reason)
+	if p := problem.Of(err); err != nil && p.Kind == problem.Invalid {
+		return usage(cmd, "%s.", p.Message)
+	} else if err != nil {
+		return err
+	}
+	done, err := c.changeMode(cmd.Context(), cfg, change)
+	if err != nil {
+		return err
+	}
+	was, position := done.From, fmt.Sprint(done.Position)
+	if !done.Changed {
+		was, position = "the same", ""
+	}
+	return c.object(done, [2]any{"constraint", done.Constraint}, [2]any{"mode", done.To}, [2]any{"was", was}, [2]any{"position", position})
+}
+
+// changeMode makes the change; where a server has the database to itself, the server does.
+func (c *cli) changeMode(ctx context.Context, cfg config.Config, change operations.ChangeMode) (modeChange, error) {
+	// A name that was mistyped is no reason to make a database.
+	seen, err := openDatabase(ctx, cfg, look)
+	if err != nil {
+		return modeChange{}, err
+	}
+	defer func() { _ = seen.Close() }() // nothing was written
+	done, err := c.changeModeHere(ctx, cfg, change)
+	if p := problem.Of(err); err == nil || p.Code != "database-in-use" {
+		return done, err
+	}
+	server := seen.Announced()
+	if server == "" {
+		return modeChange{}, err
+	}
+	return c.changeModeThere(ctx, cfg, server, change)
+}
+
+func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change operations.ChangeMode) (done modeChange, err error) {
+	a, err := c.openWith(ctx, cfg, write)
+	if err != nil {
+		return modeChange{}, err
+	}
+	defer func() { err = errors.Join(err, a.db.Close()) }()
+	var runner usecase.Runner
+	app, err := a.wire(fx.Populate(&runner))
+	if err != nil {
+		return modeChange{}, err
+	}
+	if err := app.Start(ctx); err != nil {
+		return modeChange{}, err
+	}
+	defer func() { err = errors.Join(err, app.Stop(context.WithoutCancel(ctx))) }()
+	receipt, err := change.Run(ctx, runner, actor())
+	if err != nil {
+		return modeChange{}, err
+	}
+	return doneBy(change, receipt.Events), nil
+}
+
+// changeModeThere asks the server for the change, and reads what it did in the log.
+func (c *cli) changeModeThere(ctx context.Context, cfg config.Config, server string, change operations.ChangeMode) (modeChange, error) {
+	unanswered := problem.New(problem.Unavailable, "server-unavailable",
+		"The server at %s has the database, and could not be asked to change the mode. Try again, or stop it.", server)
+	body, err := json.Marshal(map[string]string{"mode": change.Mode, "reason": change.Reason})
+	if err != nil {
+		return modeChange{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, serverPatience)
+	defer cancel()
+	path := server + httpapi.Prefix + "/ops/constraints/" + url.PathEscape(change.Constraint.Name) + "/mode"
+	r, err := http.NewRequestWithContext(ctx, http.MethodPut, path, bytes.NewReader(body))
+	if err != nil {
+		return modeChange{}, unanswered.Because(err)
+	}
+	r.Header.Set("Content-Type", "application/json")
+	r.Header.Set("X-Actor", actor())
+	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy: the server is on this machine
+	answer, err := client.Do(r)
+	if err != nil {
+		return modeChange{}, unanswered.Because(err)
+	}
+	defer answer.Body.Close()
+	if answer.StatusCode != http.StatusOK {
+		var p struct{ Detail string }
+		_ = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&p) // the status says enough
+		return modeChange{}, unanswered.Because(fmt.Errorf("%s: %s", answer.Status, p.Detail))
+	}
+	position := answer.Header.Get("Accession-Position")
+	if position == "" {
+		return doneBy(change, nil), nil
+	}
+	at, err := strconv.ParseInt(position, 10, 64)
+	if err != nil {
+		return modeChange{}, unanswered.Because(err)
+	}
+	var events []event.Envelope
+	err = c.withLog(ctx, func(log eventlog.Log) error {
+		events, err = eventlog.Collect(log.Read(ctx, eventlog.Query{After: event.Position(at - 1), Until: event.Position(at)}))
+		return err
+	})
+	return doneBy(change, events), err
+}
+
+// serverPatience is how long a server may take to change a mode.
+const serverPatience = 30 * time.Second
+
+// doneBy is what a change did, by what it recorded.
+func doneBy(change operations.ChangeMode, events []event.Envelope) modeChange {
+	done := modeChange{Constraint: change.Constraint.Name, From: change.Mode, To: change.Mode}
+	for _, env := range events {
+		if e, ok := env.Event.(*operationsevents.ModeChanged); ok {
+			done.From, done.Changed, done.Position = e.From, true, env.Position
+		}
+	}
+	return done
 }

@@ -18,7 +18,7 @@ func (c *cli) migrate() *cobra.Command {
 				return err
 			}
 			location := a.db.Location()
-			if err := a.close(); err != nil {
+			if err := a.db.Close(); err != nil {
 				return err
 			}
 			return c.object(map[string]string{"database": location}, [2]any{"up to date", location})

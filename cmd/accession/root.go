@@ -68,7 +68,7 @@ func explain(ctx context.Context, err error) *problem.Error {
 func (c *cli) root() *cobra.Command {
 	root := group("accession", "A library catalogue whose rules choose their own consistency",
 		"  accession serve --sample\n  accession import pg_catalog.csv --format gutenberg\n  accession verify",
-		c.serve(), c.importFile(), c.exportFile(), c.events(), c.constraints(), c.verify(), c.migrate(), c.configuration(), c.version())
+		c.serve(), c.importFile(), c.exportFile(), c.events(), c.constraints(), c.lab(), c.verify(), c.migrate(), c.configuration(), c.version())
 	root.Long = `Accession is a library catalogue. Every category, book and edition gets a number within its parent;
 the three together are its reference, 3.14.2.
 
@@ -192,8 +192,13 @@ func flagError(cmd *cobra.Command, err error) error {
 		return usage(cmd, "%s has no flag %s.", cmd.CommandPath(), name)
 	case errors.As(err, &wrong):
 		want := "a whole number"
-		if wrong.GetFlag().Value.Type() == "bool" {
+		switch wrong.GetFlag().Value.Type() {
+		case "bool":
 			want = "true or false"
+		case "duration":
+			want = "a time such as 3s"
+		case "intSlice":
+			want = "whole numbers, with commas"
 		}
 		return usage(cmd, "--%s is %q: use %s.", wrong.GetFlag().Name, wrong.GetValue(), want)
 	}

@@ -54,7 +54,7 @@ func (c *cli) runServe(ctx context.Context, withSample bool) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, a.close()) }()
+	defer func() { err = errors.Join(err, a.db.Close()) }()
 	var runner usecase.Runner
 	var log eventlog.Log
 	app, err := a.wire(fx.Options(fx.Populate(&api, &runner, &log), fx.Invoke(module.Routes, background)))
@@ -69,6 +69,9 @@ func (c *cli) runServe(ctx context.Context, withSample bool) (err error) {
 		if err := c.fillWithSample(ctx, a, runner, log); err != nil {
 			return err
 		}
+	}
+	if err := a.db.Announce(server.URL()); err != nil {
+		return err
 	}
 	if _, err := fmt.Fprintf(c.out, "Accession listens on %s, its data lies in %s\n", server.URL(), a.db.Location()); err != nil {
 		return err

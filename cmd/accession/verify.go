@@ -7,13 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"accession/platform/consistency"
 	registerdb "accession/platform/consistency/sqldb"
 	"accession/platform/database"
 	"accession/platform/event"
-	"accession/platform/eventlog"
 	logdb "accession/platform/eventlog/sqldb"
 	"accession/platform/problem"
 	"accession/platform/projection"
@@ -27,7 +25,8 @@ func (c *cli) verify() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "verify",
 		Short: "Read the whole log and check everything against it",
-		Long: `Plays the whole log anew and checks the log itself, every constraint, the register and every projection against it.
+		Long: `Plays the whole log anew and checks the log itself with its tags and units, every constraint, the register, and every
+projection and its checkpoint against it.
 Prints what differs, a line each, and exits with 1 if anything does; else "ok at" the position it has read to.
 With --output json both are one object, with ndjson every difference is one.
 It changes nothing, and can run beside a server.`,
@@ -41,7 +40,7 @@ It changes nothing, and can run beside a server.`,
 
 // finding is a difference, as it is printed.
 type finding struct {
-	Kind       string         `json:"kind"` // log | rule | register | guard | projection
+	Kind       string         `json:"kind"` // log | rule | register | guard | projection | checkpoint
 	Constraint string         `json:"constraint,omitempty"`
 	Projector  string         `json:"projector,omitempty"`
 	Scope      string         `json:"scope"`
@@ -66,16 +65,21 @@ func (c *cli) runVerify(ctx context.Context) error {
 	var findings []finding
 	var at event.Position
 	err = a.db.Snapshot(ctx, func(ctx context.Context, db bun.IDB) error {
-		log := logdb.NewReader(db, registry)
-		head, err := log.Head(ctx)
+		head, err := logdb.HeadOf(ctx, db)
 		if err != nil {
 			return err
 		}
 		at = head.Position
-		if findings, err = counted(ctx, log, at); err != nil {
+		stored, err := logdb.Audit(ctx, db, registry)
+		if err != nil {
 			return err
 		}
-		found, err := consistency.Audit(ctx, set, log, registerdb.New(db))
+		for _, f := range stored {
+			findings = append(findings, finding{
+				Kind: "log", Scope: f.Scope, Key: f.Key, Expected: f.Expected, Found: f.Found, Position: f.Position,
+			})
+		}
+		found, err := consistency.Audit(ctx, set, logdb.NewReader(db, registry), registerdb.New(db))
 		for _, f := range found {
 			findings = append(findings, finding{
 				Kind: f.Kind, Constraint: f.Constraint, Scope: string(f.Scope), Key: f.Key, Expected: f.Expected, Found: f.Found, Position: f.Position,
@@ -87,8 +91,12 @@ func (c *cli) runVerify(ctx context.Context) error {
 		var rows []projection.Finding
 		rows, err = projections.Verify(ctx)
 		for _, f := range rows {
+			kind := "projection"
+			if f.Checkpoint() {
+				kind = "checkpoint"
+			}
 			findings = append(findings, finding{
-				Kind: "projection", Projector: f.Projector, Scope: f.Table, Key: f.Key, Expected: cmp.Or(f.Expected, "nothing"), Found: cmp.Or(f.Found, "nothing"), Position: f.Position,
+				Kind: kind, Projector: f.Projector, Scope: f.Table, Key: f.Key, Expected: cmp.Or(f.Expected, "nothing"), Found: cmp.Or(f.Found, "nothing"), Position: f.Position,
 			})
 		}
 	}
@@ -103,30 +111,6 @@ func (c *cli) runVerify(ctx context.Context) error {
 		return err
 	}
 	return c.verdict(findings, at)
-}
-
-// counted checks that the positions of the log, and the versions within each stream, count 1, 2, 3 … to where it ends.
-func counted(ctx context.Context, log eventlog.Reader, end event.Position) ([]finding, error) {
-	var findings []finding
-	count := func(scope, key string, expected, found int64, at event.Position) {
-		if expected != found {
-			findings = append(findings, finding{
-				Kind: "log", Scope: scope, Key: key, Expected: strconv.FormatInt(expected, 10), Found: strconv.FormatInt(found, 10), Position: at,
-			})
-		}
-	}
-	var last event.Position
-	versions := map[event.Tag]int{}
-	for env, err := range log.Read(ctx, eventlog.Query{}) {
-		if err != nil {
-			return nil, err
-		}
-		count("log", "position", int64(last+1), int64(env.Position), env.Position)
-		count(string(env.Stream), "version", int64(versions[env.Stream]+1), int64(env.Version), env.Position)
-		last, versions[env.Stream] = env.Position, env.Version
-	}
-	count("log", "end", int64(last), int64(end), end)
-	return findings, nil
 }
 
 // verdict prints what was found, reading to the position.

@@ -30,6 +30,7 @@ type Config struct {
 	Consistency Consistency `koanf:"consistency"`
 	Projectors  Projectors  `koanf:"projectors"`
 	Log         Log         `koanf:"log"`
+	Telemetry   Telemetry   `koanf:"telemetry"`
 }
 
 // Database is where the data lies and how patient its connections are.
@@ -103,6 +104,16 @@ type Projectors struct {
 type Log struct {
 	Level  slog.Level `koanf:"level"`  // debug, info, warn or error
 	Format string     `koanf:"format"` // text or json
+}
+
+// Telemetry is who else is told what happens.
+type Telemetry struct {
+	Sentry Sentry `koanf:"sentry"`
+}
+
+// Sentry is an error tracker: Sentry, or anything that speaks its protocol.
+type Sentry struct {
+	DSN string `koanf:"dsn"` // https://KEY@HOST/PROJECT; empty: there is none
 }
 
 // DefaultMode is the mode of a constraint that nobody set one for, if it can have it; else it is the first it can have.

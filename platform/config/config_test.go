@@ -318,6 +318,15 @@ log: {format: 1}
 			},
 		},
 		{
+			name: "a DSN is a URL with a key and a project, and is not shown",
+			file: "telemetry: {sentry: {dsn: 'https://sentry.example.org/1'}}\n",
+			env:  []string{"ACCESSION_TELEMETRY_SENTRY_DSN=secret@sentry.example.org"},
+			want: []string{
+				`my.yaml:1: telemetry.sentry.dsn: this is not a DSN, such as https://KEY@sentry.example.org/PROJECT; leave it empty to have no error tracker`,
+				`ACCESSION_TELEMETRY_SENTRY_DSN: telemetry.sentry.dsn: this is not a DSN, such as https://KEY@sentry.example.org/PROJECT; leave it empty to have no error tracker`,
+			},
+		},
+		{
 			name: "keys that are wrong only together",
 			file: "bus: {driver: kafka}\nconsistency: {lock: {timeout: 1m}}\n",
 			want: []string{

@@ -63,6 +63,7 @@ func table(constraints map[string][]string) []key {
 		key{"projectors.timing", "", oneOf("background", "immediate")},
 		key{"log.level", "", level},
 		key{"log.format", "", oneOf("text", "json")},
+		key{"telemetry.sentry.dsn", "", dsn},
 	)
 }
 
@@ -168,6 +169,16 @@ func databaseURL(raw any) (any, error) {
 			"with special characters of the password as %%XX", show(raw))
 	}
 	return nil, fmt.Errorf("%s is not one of sqlite:PATH, sqlite::memory: or postgres://…", show(raw))
+}
+
+// dsn takes what Sentry gives for a project. What was written is not shown: the key in it is nobody's business.
+func dsn(raw any) (any, error) {
+	s, ok := raw.(string)
+	u, err := url.Parse(s)
+	if ok && (s == "" || err == nil && (u.Scheme == "https" || u.Scheme == "http") && u.Host != "" && u.User.Username() != "" && strings.Trim(u.Path, "/") != "") {
+		return s, nil
+	}
+	return nil, errors.New("this is not a DSN, such as https://KEY@sentry.example.org/PROJECT; leave it empty to have no error tracker")
 }
 
 func address(raw any) (any, error) {

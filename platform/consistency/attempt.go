@@ -25,142 +25,139 @@ type attempt struct {
 	unit   uuid.UUID
 	ids    []uuid.UUID // of events, drawn once for the request
 	number int         // of the present attempt, from 1
+	extra  Questions   // what an earlier attempt turned out to need locked as well
+	doubt  bool        // an earlier attempt lost its connection while it was committing
+	place  *place      // in the lane; nil when it has a transaction of its own
 
+	executed bool // whether the present attempt came as far as a plan
+	u        *usecase.Unit
+	w        *work
 	plan     plan
-	extra    Questions // what an earlier attempt turned out to need locked as well
-	doubt    bool      // an earlier attempt lost its connection while it was committing
-	executed bool      // whether the present attempt came as far as a plan
+	seen     *State    // what it compares with
+	since    time.Time // when it began to wait for others
+
+	// What became of it. Only the transaction writes here, and the attempt reads it afterwards.
+	delta  Delta
+	events []event.Envelope // as stored
+	before *eventlog.Done   // what the same request stored before
+	err    error
 }
 
 // run makes one attempt. An *again may be run again; any other error is the answer.
 func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, error) {
-	a.executed = false
+	a.executed, a.events, a.before, a.err = false, nil, nil, nil
 	a.Probe(ctx, Begin)
-	u := usecase.NewUnit(a.Log, a.Now())
-	if err := a.execute(ctx, u); err != nil {
+	if err := a.prepare(ctx, settings); err != nil || !a.executed {
 		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
 	}
-	if len(u.Recorded()) == 0 {
-		return usecase.Receipt{}, nil
-	}
-	w := newWork(a.Set)
-	for i, rec := range u.Recorded() {
-		w.add(a.eventID(i), rec.Stream, rec.Version, rec.Event)
-	}
-	first := w.decide(NewState())
-	a.plan, a.executed = newPlan(a.Set, first, settings), true
-	a.plan.load = a.plan.load.And(a.extra)
-
-	seen := NewState()
 	if len(a.plan.compare) > 0 {
-		if err := a.Register.Load(ctx, nil, Questions{Guards: a.plan.compare}, seen); err != nil {
+		if err := a.Register.Load(ctx, nil, Questions{Guards: a.plan.compare}, a.seen); err != nil {
 			return usecase.Receipt{}, a.busy(err, ErrScopeBusy)
 		}
 	}
 	a.Probe(ctx, Decided)
 
-	tx, err := a.Log.Begin(ctx)
-	if err != nil {
-		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
-	}
-	defer tx.Rollback()
-	if a.repeatable() {
-		if receipt, done, err := a.done(ctx, tx); done || err != nil {
-			return receipt, a.busy(err, ErrLogBusy)
+	a.since = a.Now()
+	if a.plan.lane {
+		if err := a.lane.run(ctx, a, settings); err != nil {
+			return usecase.Receipt{}, err
 		}
+	} else {
+		a.place = nil
+		a.store(ctx, []*attempt{a}, true)
 	}
-	delta, err := a.decide(ctx, tx, w, seen)
-	if err != nil {
-		return usecase.Receipt{}, err
-	}
-	events, err := a.seal(u, w)
-	if err != nil {
-		return usecase.Receipt{}, err
-	}
-	if a.Immediate != nil {
-		if err := a.Immediate.Play(ctx, tx, events); err != nil {
-			return usecase.Receipt{}, a.busy(err, ErrLogBusy)
-		}
-	}
-	if err := a.Register.Save(ctx, tx, delta); err != nil {
-		if lost, ok := errors.AsType[*Lost](err); ok && w.fresh[lost.Key.Scope] {
-			return usecase.Receipt{}, ErrIDTaken.Because(err) // what the unit means to begin is there already
-		}
-		return usecase.Receipt{}, a.fault(err)
-	}
-	a.Probe(ctx, Written)
-	err = tx.Commit(ctx, eventlog.Unit{ID: a.unit, Key: a.key, Fingerprint: a.req.Fingerprint, Events: events})
-	if err != nil {
-		return a.settle(ctx, err, u)
-	}
-	return receipt(events, false), nil
+	return a.answer(ctx)
 }
 
-// execute runs the command. A panic is an error of this command alone.
-func (a *attempt) execute(ctx context.Context, u *usecase.Unit) (err error) {
+// claim reports whether the attempt is to be stored. Its caller cannot leave it any more.
+func (a *attempt) claim() bool { return a.place == nil || a.place.claim() }
+
+// fail leaves the error of a transaction that could not be completed, if there is still somebody who wants to know.
+func (a *attempt) fail(err error) {
+	if a.claim() {
+		a.err = &fault{err}
+	}
+}
+
+// fault is an error of the database that has not been sorted yet.
+type fault struct{ error }
+
+func (f *fault) Unwrap() error { return f.error }
+
+// refusal is a rule that the attempt broke.
+type refusal struct {
+	by      *spec
+	problem *problem.Error
+	at      Key
+}
+
+func (r *refusal) Error() string { return r.problem.Error() }
+
+// answer is what became of the attempt.
+func (a *attempt) answer(ctx context.Context) (usecase.Receipt, error) {
+	if a.before != nil {
+		receipt, err := a.asThen(ctx, *a.before)
+		return receipt, a.busy(err, ErrLogBusy)
+	}
+	switch err := a.err.(type) { //nolint:errorlint // set as it is, by this package
+	case nil:
+		return receipt(a.events, false), nil
+	case *refusal:
+		a.countOne(err.by.name, Refused)
+		return usecase.Receipt{}, a.refusal(err.problem, err.at, false)
+	case *fault:
+		return a.settle(ctx, err.error)
+	}
+	return usecase.Receipt{}, a.err
+}
+
+// prepare executes the command and plans, if it recorded anything. A panic is an error of this command alone.
+func (a *attempt) prepare(ctx context.Context, settings Settings) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			a.Logger.ErrorContext(ctx, "command panicked", "command", fmt.Sprintf("%T", a.req.Command), "panic", p, "stack", string(debug.Stack()))
 			err = fmt.Errorf("execute %T: panic: %v", a.req.Command, p)
 		}
 	}()
-	return a.req.Command.Execute(ctx, u)
-}
-
-// decide loads what the decision needs, under locks, and decides.
-func (a *attempt) decide(ctx context.Context, tx eventlog.Tx, w *work, seen *State) (Delta, error) {
-	state := NewState()
-	began := a.Now()
-	err := a.Register.Load(ctx, tx, a.plan.load, state)
-	for _, k := range a.plan.load.Guards {
-		a.Meter.Waited(k.Constraint, a.plan.modes[k.Constraint], a.Now().Sub(began))
+	a.u = usecase.NewUnit(a.Log, a.Now())
+	if err := a.req.Command.Execute(ctx, a.u); err != nil || len(a.u.Recorded()) == 0 {
+		return err
 	}
-	if err != nil {
-		return Delta{}, a.busy(err, ErrScopeBusy)
+	a.w = newWork(a.Set)
+	for i, rec := range a.u.Recorded() {
+		a.w.add(a.eventID(i), rec.Stream, rec.Version, rec.Event)
 	}
-	a.Probe(ctx, Locked)
-	for k, last := range seen.guards {
-		if state.guards[k] != last {
-			return Delta{}, &again{cause: &Lost{k}, lost: &Lost{k}}
-		}
-	}
-	v := w.decide(state)
-	for !v.missing.None() {
-		if locked := v.missing.Locked(); !locked.None() {
-			// A stamp led to a scope that could not be known before: locking it now would break the order of locks.
-			a.extra = a.extra.And(locked)
-			return Delta{}, &again{cause: errors.New("a scope turned up that was not planned for")}
-		}
-		if err := a.Register.Load(ctx, tx, v.missing, state); err != nil {
-			return Delta{}, a.busy(err, ErrScopeBusy)
-		}
-		v = w.decide(state)
-	}
-	if v.stale {
-		return Delta{}, &again{cause: errors.New("the command did not know all that it takes with it")}
-	}
-	if v.broken != nil {
-		a.countOne(v.by.name, Refused)
-		return Delta{}, a.refusal(v.broken, v.at, false)
-	}
-	return v.delta, nil
+	a.plan = newPlan(a.w, a.w.decide(NewState()), settings, func(k Key) bool {
+		return a.contention.queued(k, a.Now(), settings.Contention)
+	})
+	a.plan.load = a.plan.load.And(a.extra)
+	a.executed, a.seen = true, NewState()
+	return nil
 }
 
 // seal makes envelopes of what was recorded, now that everything is stamped.
-func (a *attempt) seal(u *usecase.Unit, w *work) ([]event.Envelope, error) {
-	events := make([]event.Envelope, len(w.events))
-	for i, rec := range u.Recorded() {
+func (a *attempt) seal() error {
+	a.events = make([]event.Envelope, len(a.w.events))
+	for i, rec := range a.u.Recorded() {
 		data, err := event.Encode(rec.Event)
 		if err != nil {
-			return nil, err
+			return err
 		}
-		events[i] = event.Envelope{
-			ID: w.events[i].id, Unit: a.unit, Stream: rec.Stream, Version: rec.Version,
-			Type: rec.Event.EventType(), Schema: event.SchemaOf(rec.Event), RecordedAt: u.Now(), Actor: a.req.Actor,
+		a.events[i] = event.Envelope{
+			ID: a.w.events[i].id, Unit: a.unit, Stream: rec.Stream, Version: rec.Version,
+			Type: rec.Event.EventType(), Schema: event.SchemaOf(rec.Event), RecordedAt: a.u.Now(), Actor: a.req.Actor,
 			Data: data, Event: rec.Event,
 		}
 	}
-	return events, nil
+	return nil
+}
+
+// waited tells how long the attempt has waited for others.
+func (a *attempt) waited() {
+	d := a.Now().Sub(a.since)
+	for name := range a.plan.rivalry {
+		a.Meter.Waited(name, a.plan.modes[name], d)
+	}
 }
 
 // eventID is the id of the unit's i-th event: the same in every attempt.
@@ -169,21 +166,6 @@ func (a *attempt) eventID(i int) uuid.UUID {
 		a.ids = append(a.ids, uuid.Must(uuid.NewV7()))
 	}
 	return a.ids[i]
-}
-
-// done answers a request that was done before as it was then.
-func (a *attempt) done(ctx context.Context, tx eventlog.Tx) (usecase.Receipt, bool, error) {
-	found, err := tx.Done(ctx, a.key)
-	if err != nil {
-		return usecase.Receipt{}, false, err
-	}
-	d, ok := found[a.key]
-	if !ok {
-		return usecase.Receipt{}, false, nil
-	}
-	tx.Rollback() // its events are read without it
-	receipt, err := a.asThen(ctx, d)
-	return receipt, true, err
 }
 
 // repeatable reports whether the request may have been done before, by itself or an earlier attempt.
@@ -209,11 +191,14 @@ func receipt(events []event.Envelope, repeated bool) usecase.Receipt {
 	return r
 }
 
-// settle deals with a Commit that failed. The error of Commit is the error of the command.
-func (a *attempt) settle(ctx context.Context, err error, u *usecase.Unit) (usecase.Receipt, error) {
+// settle deals with a transaction that failed. The error of Commit is the error of the command.
+func (a *attempt) settle(ctx context.Context, err error) (usecase.Receipt, error) {
 	var version *eventlog.VersionConflict
 	var key *eventlog.KeyTaken
+	var lost *Lost
 	switch {
+	case errors.As(err, &lost):
+		return usecase.Receipt{}, &again{cause: err, lost: lost}
 	case errors.Is(err, eventlog.ErrInDoubt):
 		a.doubt = true
 		d, found, lookErr := a.look(ctx)
@@ -228,12 +213,14 @@ func (a *attempt) settle(ctx context.Context, err error, u *usecase.Unit) (useca
 	case errors.As(err, &key):
 		return usecase.Receipt{}, &again{cause: err} // the next attempt finds it
 	case errors.As(err, &version):
-		if begun(u, version.Stream) {
+		if begun(a.u, version.Stream) {
 			return usecase.Receipt{}, ErrIDTaken.Because(err)
 		}
 		return usecase.Receipt{}, &again{cause: err}
+	case errors.Is(err, errCommit):
+		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
 	}
-	return usecase.Receipt{}, a.fault(err)
+	return usecase.Receipt{}, a.busy(err, ErrScopeBusy)
 }
 
 // look looks the request up in the log, also when its caller has gone, and gives a database that was restarted the time to come
@@ -275,14 +262,6 @@ func begun(u *usecase.Unit, stream event.Tag) bool {
 	return false
 }
 
-// fault sorts the errors of the database.
-func (a *attempt) fault(err error) error {
-	if lost, ok := errors.AsType[*Lost](err); ok {
-		return &again{cause: err, lost: lost}
-	}
-	return a.busy(err, ErrLogBusy)
-}
-
 // busy turns a wait in vain into the refusal that says so.
 func (a *attempt) busy(err error, as *problem.Error) error {
 	if errors.Is(err, eventlog.ErrAgain) {
@@ -292,16 +271,27 @@ func (a *attempt) busy(err error, as *problem.Error) error {
 		return err
 	}
 	a.count(Busy)
-	e := as.Because(err)
+	return a.later(as.Because(err))
+}
+
+// later is a refusal that another try, in a moment, may not meet.
+func (a *attempt) later(e *problem.Error) error {
 	e.RetryAfter, e.Retryable, e.Attempts = time.Second, true, a.number
 	return e
 }
 
 // mayRetry pauses before another attempt, or says why there will be none.
 func (a *attempt) mayRetry(ctx context.Context, retry *again, settings Settings) error {
+	if retry.inTurn {
+		a.number--
+		return ctx.Err()
+	}
 	mode := Retry // what no constraint answers for is tried again in every mode
 	if retry.lost != nil {
 		mode = a.plan.modes[retry.lost.Key.Constraint]
+		if mode == Adaptive {
+			a.contention.met(a.Set.place(retry.lost.Key), 1, a.Now(), settings.Contention)
+		}
 	}
 	if mode == Reject || a.number >= settings.Attempts {
 		outcome := Exhausted
@@ -319,8 +309,7 @@ func (a *attempt) mayRetry(ctx context.Context, retry *again, settings Settings)
 		if e.Kind != problem.Unavailable {
 			e = ErrLogBusy.Because(retry.cause)
 		}
-		e.RetryAfter, e.Retryable, e.Attempts = time.Second, true, a.number
-		return e
+		return a.later(e)
 	}
 	if retry.lost != nil {
 		a.countOne(retry.lost.Key.Constraint, Retried)
@@ -341,7 +330,9 @@ func (a *attempt) refusal(broken *problem.Error, at Key, rival bool) error {
 }
 
 func (a *attempt) countOne(constraint string, o Outcome) {
-	a.Meter.Attempt(constraint, a.plan.modes[constraint], o)
+	a.Meter.Attempted(Attempt{
+		Constraint: constraint, Scope: a.plan.rivalry[constraint], Mode: a.plan.modes[constraint], Outcome: o, Number: a.number,
+	})
 }
 
 // count counts the attempt for every constraint it concerned.

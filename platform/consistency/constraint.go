@@ -46,15 +46,15 @@ type Reference struct {
 }
 
 func (s Sequence) spec() *spec {
-	return &spec{name: s.Name, rule: s.Rule, scope: s.Scope, kind: "sequence", modes: []Mode{Reject, Retry, Lock}, fallback: Lock, broken: s.Taken, parts: s.Parts}
+	return &spec{name: s.Name, rule: s.Rule, scope: s.Scope, kind: "sequence", modes: []Mode{Reject, Retry, Lock, Queue, Adaptive}, fallback: Queue, broken: s.Taken, parts: s.Parts}
 }
 
 func (u Unique) spec() *spec {
-	return &spec{name: u.Name, rule: u.Rule, scope: u.Scope, kind: "unique", modes: []Mode{Reject, Retry, Lock}, fallback: Lock, broken: u.Taken, parts: u.Parts}
+	return &spec{name: u.Name, rule: u.Rule, scope: u.Scope, kind: "unique", modes: []Mode{Reject, Retry, Lock, Queue, Adaptive}, fallback: Lock, broken: u.Taken, parts: u.Parts}
 }
 
 func (r Reference) spec() *spec {
-	return &spec{name: r.Name, rule: r.Rule, scope: r.Scope, kind: "reference", modes: []Mode{Retry, Lock}, fallback: Lock, broken: r.Missing, parts: r.Parts}
+	return &spec{name: r.Name, rule: r.Rule, scope: r.Scope, kind: "reference", modes: []Mode{Retry, Lock, Queue, Adaptive}, fallback: Lock, broken: r.Missing, parts: r.Parts}
 }
 
 // Slot is a place in a sequence that an event claims.
@@ -230,6 +230,14 @@ func NewSet(constraints ...Constraint) (*Set, error) {
 	return s, errors.Join(errs...)
 }
 
+// place is where rivals meet over k: the scope of a sequence, the key of anything else.
+func (s *Set) place(k Key) Key {
+	if s.byName[k.Constraint].kind == "sequence" {
+		k.Key = ""
+	}
+	return k
+}
+
 // Description is what a constraint says of itself.
 type Description struct {
 	Name    string
@@ -285,6 +293,9 @@ func (s *Set) Check(set Settings) error {
 	}
 	if set.LockTimeout <= 0 {
 		errs = append(errs, fmt.Errorf("lock time-out is %v: use more than 0", set.LockTimeout))
+	}
+	if set.Depth < 1 || set.Batch < 1 {
+		errs = append(errs, fmt.Errorf("the queue's depth is %d and its batch %d: use 1 or more", set.Depth, set.Batch))
 	}
 	return errors.Join(errs...)
 }

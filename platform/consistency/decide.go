@@ -81,20 +81,26 @@ func (w *work) decide(s *State) verdict {
 	}
 	// owns lists the rows that the owner holds under the constraint by now.
 	owns := func(constraint string, owner event.Tag) (keys []Key, known bool) {
-		if !w.fresh[owner] && !s.owned[Key{Constraint: constraint, Key: string(owner)}] {
+		before := s.rows
+		if w.fresh[owner] {
+			before = nil
+		} else if !s.owned[Key{Constraint: constraint, Key: string(owner)}] {
 			v.missing.Owned = append(v.missing.Owned, Key{Constraint: constraint, Key: string(owner)})
 			return nil, false
 		}
-		return matching(s.rows, rows, func(k Key, r *Row) bool { return k.Constraint == constraint && r.Owner == owner }), true
+		return matching(before, rows, func(k Key, r *Row) bool { return k.Constraint == constraint && r.Owner == owner }), true
 	}
 	// within lists the rows of a scope by now.
 	within := func(constraint string, scope event.Tag, ask *[]Key) (keys []Key, known bool) {
 		at := Key{Constraint: constraint, Scope: scope}
-		if !w.fresh[scope] && !s.scopes[at] {
+		before := s.rows
+		if w.fresh[scope] {
+			before = nil
+		} else if !s.scopes[at] {
 			*ask = append(*ask, at)
 			return nil, false
 		}
-		return matching(s.rows, rows, func(k Key, _ *Row) bool { return k.Constraint == constraint && k.Scope == scope }), true
+		return matching(before, rows, func(k Key, _ *Row) bool { return k.Constraint == constraint && k.Scope == scope }), true
 	}
 	refuse := func(c *spec, k Key) {
 		// The first broken rule is the answer, but what is not there at all is said before what is wrong in it.
@@ -253,14 +259,7 @@ func (w *work) decide(s *State) verdict {
 	}
 	slices.SortFunc(v.delta.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
 	for _, k := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
-		switch was, is := s.rows[k], rows[k]; {
-		case was != nil && is != nil:
-			v.delta.Changed = append(v.delta.Changed, *is)
-		case is != nil:
-			v.delta.Rows = append(v.delta.Rows, *is)
-		case was != nil:
-			v.delta.Freed = append(v.delta.Freed, k)
-		}
+		v.delta.add(k, s.rows[k], rows[k])
 	}
 	v.missing.tidy()
 	return v

@@ -19,12 +19,16 @@ const (
 	Retry
 	// Lock: the scope is locked before it is read; the second waits, at most the lock time-out.
 	Lock
+	// Queue: writers line up in the lane; those that wait together are decided one after another and stored together.
+	Queue
+	// Adaptive: as Retry, but a scope that is contended is kept as in Queue, until it is no longer.
+	Adaptive
 )
 
 // Built are the modes there are, in the order in which they are listed everywhere.
-func Built() []Mode { return []Mode{Reject, Retry, Lock} }
+func Built() []Mode { return []Mode{Reject, Retry, Lock, Queue, Adaptive} }
 
-var modeNames = map[Mode]string{Reject: "reject", Retry: "retry", Lock: "lock"}
+var modeNames = map[Mode]string{Reject: "reject", Retry: "retry", Lock: "lock", Queue: "queue", Adaptive: "adaptive"}
 
 // String is the name that configuration and API use.
 func (m Mode) String() string { return modeNames[m] }
@@ -54,11 +58,17 @@ type Settings struct {
 	Attempts    int             // how often a command is tried in all, in retry; ≥ 1
 	Backoff     time.Duration   // the base of the full-jitter pause before another attempt; the n-th is drawn from [0, Backoff·2ⁿ)
 	LockTimeout time.Duration   // how long a writer waits for a lock
+	Depth       int             // how many units may wait in the lane; ≥ 1
+	Batch       int             // how many units the lane stores in one transaction, at most; ≥ 1
+	Contention  Contention      // when adaptive moves a scope into the lane, and back
 }
 
 // DefaultSettings are good for a server.
 func DefaultSettings() Settings {
-	return Settings{Attempts: 16, Backoff: 2 * time.Millisecond, LockTimeout: 5 * time.Second}
+	return Settings{
+		Attempts: 16, Backoff: 2 * time.Millisecond, LockTimeout: 5 * time.Second,
+		Depth: 1024, Batch: 256, Contention: Contention{Raise: 8, Fall: 1, Dwell: 5 * time.Second},
+	}
 }
 
 // mode is the mode that c is kept in.

@@ -1,22 +1,44 @@
 package consistency
 
-// plan says how a unit is kept apart from its rivals. Every unit has a transaction of its own so far; a lane, which stores many
-// units in one, will be decided on here.
+import "accession/platform/event"
+
+// plan says how a unit is kept apart from its rivals.
 type plan struct {
-	modes   map[string]Mode // of every constraint concerned
-	compare []Key           // guards read before the transaction begins; it fails if they have moved by the time it has them
-	load    Questions       // what the transaction locks and reads first
+	modes    map[string]Mode      // of every constraint concerned
+	rivalry  map[string]event.Tag // the constraints concerned that rivals could meet the unit in, each with the first such scope
+	adaptive []Key                // where it could meet rivals, of the constraints that are kept adaptively
+	lane     bool                 // it is stored together with others; else in a transaction of its own
+	compare  []Key                // guards read before the transaction begins; it fails if they have moved by the time it has them
+	load     Questions            // what the transaction locks and reads first
 }
 
 // newPlan is pure: from what a unit asks of the register, and the modes of this moment, to what will be done. first is the
-// verdict on a state in which nothing is known, so what it is missing is everything that can be known to be needed.
-func newPlan(set *Set, first verdict, settings Settings) plan {
-	p := plan{modes: map[string]Mode{}, load: first.missing.Locked()}
+// verdict on a state in which nothing is known, so what it is missing is everything that can be known to be needed. contended
+// says which of the places that are kept adaptively are to be queued for by now.
+func newPlan(w *work, first verdict, settings Settings, contended func(Key) bool) plan {
+	p := plan{modes: map[string]Mode{}, rivalry: map[string]event.Tag{}, load: first.missing.Locked()}
 	for _, k := range first.concern {
-		p.modes[k.Constraint] = settings.mode(set.byName[k.Constraint])
+		m, known := p.modes[k.Constraint]
+		if !known {
+			m = settings.mode(w.set.byName[k.Constraint])
+			p.modes[k.Constraint] = m
+		}
+		if w.fresh[k.Scope] {
+			continue // nobody else can be where the unit itself has only begun
+		}
+		if _, known := p.rivalry[k.Constraint]; !known {
+			p.rivalry[k.Constraint] = k.Scope
+		}
+		if m == Adaptive && !k.Scope.IsZero() {
+			at := w.set.place(k)
+			p.adaptive = append(p.adaptive, at)
+			p.lane = p.lane || contended(at)
+		}
+		p.lane = p.lane || m == Queue
 	}
 	for _, g := range first.missing.Guards {
-		if m := p.modes[g.Constraint]; m == Reject || m == Retry {
+		// Who has lined up is decided on when its turn comes, so only a mode that wants the conflict compares there.
+		if m := p.modes[g.Constraint]; m == Reject || (!p.lane && (m == Retry || m == Adaptive)) {
 			p.compare = append(p.compare, g)
 		}
 	}

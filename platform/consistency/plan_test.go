@@ -1,6 +1,7 @@
 package consistency
 
 import (
+	"slices"
 	"testing"
 
 	"accession/platform/event"
@@ -50,36 +51,82 @@ func TestPlan(t *testing.T) {
 	set := putSet(t)
 	guard := func(shelf event.Tag) Key { return Key{Constraint: "number", Scope: shelf} }
 	here := func(shelf event.Tag) Key { return Key{Constraint: "shelf", Scope: shelf, Key: Here} }
+	at := func(constraints ...string) map[string]event.Tag {
+		m := map[string]event.Tag{}
+		for _, c := range constraints {
+			m[c] = "shelf:a"
+		}
+		return m
+	}
 	for _, c := range []struct {
-		name   string
-		events []*put
-		modes  map[string]Mode
-		want   plan
+		name      string
+		events    []*put
+		modes     map[string]Mode
+		contended []Key
+		want      plan
 	}{
 		{
-			"the default locks", []*put{{Item: "item:1", Shelf: "shelf:a"}}, nil,
-			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
-		},
-		{
-			"scopes are sorted, and named once", []*put{{Item: "item:1", Shelf: "shelf:b"}, {Item: "item:1", Shelf: "shelf:a"}, {Item: "item:1", Shelf: "shelf:b"}}, nil,
-			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, load: Questions{
-				Guards: []Key{guard("shelf:a"), guard("shelf:b")}, Held: []Key{here("shelf:a"), here("shelf:b")},
-			}},
-		},
-		{
-			"reject and retry compare as well", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Retry},
+			"the default lines up", []*put{{Item: "item:1", Shelf: "shelf:a"}}, nil, nil,
 			plan{
-				modes: map[string]Mode{"number": Retry, "shelf": Lock}, compare: []Key{guard("shelf:a")},
+				modes: map[string]Mode{"number": Queue, "shelf": Lock}, rivalry: at("number", "shelf"), lane: true,
 				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
 			},
 		},
 		{
-			"a scope that hangs on an ancestor is concerned, though not known yet", []*put{{Item: "item:1", Shelf: "shelf:a", Label: "x"}}, map[string]Mode{"label": Reject},
-			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock, "label": Reject}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
+			"scopes are sorted, and named once", []*put{{Item: "item:1", Shelf: "shelf:b"}, {Item: "item:1", Shelf: "shelf:a"}, {Item: "item:1", Shelf: "shelf:b"}}, map[string]Mode{"number": Lock}, nil,
+			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, rivalry: map[string]event.Tag{"number": "shelf:b", "shelf": "shelf:b"}, load: Questions{
+				Guards: []Key{guard("shelf:a"), guard("shelf:b")}, Held: []Key{here("shelf:a"), here("shelf:b")},
+			}},
 		},
 		{
-			"a mode that a constraint cannot have is passed by", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"shelf": Reject},
-			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
+			"reject and retry compare as well", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Retry}, nil,
+			plan{
+				modes: map[string]Mode{"number": Retry, "shelf": Lock}, rivalry: at("number", "shelf"), compare: []Key{guard("shelf:a")},
+				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
+			},
+		},
+		{
+			"who lines up compares nothing in retry", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Retry, "shelf": Queue}, nil,
+			plan{
+				modes: map[string]Mode{"number": Retry, "shelf": Queue}, rivalry: at("number", "shelf"), lane: true,
+				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
+			},
+		},
+		{
+			"reject wants its conflict in the lane, too", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Reject, "shelf": Queue}, nil,
+			plan{
+				modes: map[string]Mode{"number": Reject, "shelf": Queue}, rivalry: at("number", "shelf"), lane: true, compare: []Key{guard("shelf:a")},
+				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
+			},
+		},
+		{
+			"nobody lines up for a scope that the unit itself begins", []*put{{Item: "item:1", Shelf: "item:1"}}, nil, nil,
+			plan{modes: map[string]Mode{"number": Queue, "shelf": Lock}, rivalry: map[string]event.Tag{}},
+		},
+		{
+			"adaptive goes as retry", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Adaptive}, nil,
+			plan{
+				modes: map[string]Mode{"number": Adaptive, "shelf": Lock}, rivalry: at("number", "shelf"), adaptive: []Key{guard("shelf:a")},
+				compare: []Key{guard("shelf:a")}, load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
+			},
+		},
+		{
+			"adaptive lines up for a scope that is contended", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Adaptive}, []Key{guard("shelf:a")},
+			plan{
+				modes: map[string]Mode{"number": Adaptive, "shelf": Lock}, rivalry: at("number", "shelf"), adaptive: []Key{guard("shelf:a")}, lane: true,
+				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
+			},
+		},
+		{
+			"a scope that hangs on an ancestor is concerned, though not known yet", []*put{{Item: "item:1", Shelf: "shelf:a", Label: "x"}}, map[string]Mode{"number": Lock, "label": Reject}, nil,
+			plan{
+				modes: map[string]Mode{"number": Lock, "shelf": Lock, "label": Reject}, rivalry: map[string]event.Tag{"number": "shelf:a", "shelf": "shelf:a", "label": ""},
+				load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}},
+			},
+		},
+		{
+			"a mode that a constraint cannot have is passed by", []*put{{Item: "item:1", Shelf: "shelf:a"}}, map[string]Mode{"number": Lock, "shelf": Reject}, nil,
+			plan{modes: map[string]Mode{"number": Lock, "shelf": Lock}, rivalry: at("number", "shelf"), load: Questions{Guards: []Key{guard("shelf:a")}, Held: []Key{here("shelf:a")}}},
 		},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -88,7 +135,7 @@ func TestPlan(t *testing.T) {
 			for _, e := range c.events {
 				w.add(uuid.New(), "item:1", 1, e)
 			}
-			got := newPlan(set, w.decide(NewState()), Settings{Modes: c.modes})
+			got := newPlan(w, w.decide(NewState()), Settings{Modes: c.modes}, func(k Key) bool { return slices.Contains(c.contended, k) })
 			if diff := cmp.Diff(c.want, got, cmp.AllowUnexported(plan{})); diff != "" {
 				t.Errorf("plan (-want +got):\n%s", diff)
 			}
@@ -201,7 +248,7 @@ func TestCheckSettings(t *testing.T) {
 		t.Errorf("defaults: %v", err)
 	}
 	err := set.Check(Settings{Modes: map[string]Mode{"nobody": Lock, "shelf": Reject}})
-	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 4 {
+	if err == nil || len(err.(interface{ Unwrap() []error }).Unwrap()) != 5 {
 		t.Errorf("got %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"iter"
+	"maps"
 	"slices"
 	"strings"
 
@@ -24,6 +25,10 @@ type Register interface {
 	// give a number in their scopes; the held rows, so that nobody can take them away. With a nil transaction it reads what is
 	// committed and locks nothing. A lock that others keep too long is an eventlog.ErrBusy.
 	Load(ctx context.Context, tx eventlog.Tx, q Questions, s *State) error
+	// Try is Load that waits for nobody: it locks what is free, and answers that. What others hold is not answered but given
+	// back, as the part of q that has to wait. Where locks are not what keeps transactions apart, nothing ever has to. After it
+	// no statement of the transaction but its commit waits for a lock longer than a moment: that is an eventlog.ErrBusy, too.
+	Try(ctx context.Context, tx eventlog.Tx, q Questions, s *State) (waiting Questions, err error)
 	// Save writes d into the transaction. A key that a rival holds, or a cause that has its key already, fails with a [*Lost].
 	Save(ctx context.Context, tx eventlog.Tx, d Delta) error
 	// Guards and Rows read the whole register, for checking it.
@@ -74,17 +79,29 @@ func (q Questions) Locked() Questions {
 }
 
 // None reports whether nothing is asked.
-func (q Questions) None() bool { return len(slices.Concat(q.lists()...)) == 0 }
+func (q Questions) None() bool {
+	return len(q.Guards)+len(q.Owned)+len(q.Scopes)+len(q.Held)+len(q.Taken)+len(q.Listed) == 0
+}
 
 // And is the questions of both.
 func (q Questions) And(other Questions) Questions {
-	theirs := (&other).pointers()
-	for i, l := range (&q).pointers() {
-		*l = slices.Concat(*l, *theirs[i])
-	}
-	q.tidy()
-	return q
+	var both Questions
+	both.add(q)
+	both.add(other)
+	both.tidy()
+	return both
 }
+
+// add adds questions, which then are not sorted any more.
+func (q *Questions) add(more Questions) {
+	theirs := more.pointers()
+	for i, l := range q.pointers() {
+		*l = append(*l, *theirs[i]...)
+	}
+}
+
+// keys are the keys of all questions.
+func (q Questions) keys() []Key { return slices.Concat(q.lists()...) }
 
 func (q *Questions) pointers() []*[]Key {
 	return []*[]Key{&q.Guards, &q.Owned, &q.Scopes, &q.Held, &q.Taken, &q.Listed}
@@ -107,11 +124,76 @@ type State struct {
 	rows   map[Key]*Row // nil: known not to be held
 	owned  map[Key]bool // constraint and owner (in Key) whose rows are all known
 	scopes map[Key]bool // constraint and scope whose rows are all known
+
+	guardsWere map[Key]was[int] // what was known of whatever changes were applied to
+	rowsWere   map[Key]was[*Row]
 }
 
 // NewState knows nothing.
 func NewState() *State {
-	return &State{guards: map[Key]int{}, rows: map[Key]*Row{}, owned: map[Key]bool{}, scopes: map[Key]bool{}}
+	return &State{
+		guards: map[Key]int{}, rows: map[Key]*Row{}, owned: map[Key]bool{}, scopes: map[Key]bool{},
+		guardsWere: map[Key]was[int]{}, rowsWere: map[Key]was[*Row]{},
+	}
+}
+
+// apply makes the changes, to be undone or gathered.
+func (s *State) apply(d Delta) {
+	for _, g := range d.Guards {
+		change(s.guards, s.guardsWere, g.Key, g.Last)
+	}
+	for _, k := range d.Freed {
+		change(s.rows, s.rowsWere, k, nil)
+	}
+	for _, rows := range [][]Row{d.Changed, d.Rows} {
+		for i := range rows {
+			change(s.rows, s.rowsWere, rows[i].Key, &rows[i])
+		}
+	}
+}
+
+// was is what was known of something before it was changed.
+type was[T any] struct {
+	value T
+	known bool
+}
+
+func change[T any](m map[Key]T, before map[Key]was[T], k Key, v T) {
+	if _, touched := before[k]; !touched {
+		old, known := m[k]
+		before[k] = was[T]{old, known}
+	}
+	m[k] = v
+}
+
+// undo takes back what was applied.
+func (s *State) undo() {
+	takeBack(s.guards, s.guardsWere)
+	takeBack(s.rows, s.rowsWere)
+}
+
+func takeBack[T any](m map[Key]T, before map[Key]was[T]) {
+	for k, w := range before {
+		if w.known {
+			m[k] = w.value
+		} else {
+			delete(m, k)
+		}
+	}
+	clear(before)
+}
+
+// changes is all that was applied, as one delta.
+func (s *State) changes() Delta {
+	var d Delta
+	for k := range s.guardsWere {
+		d.Guards = append(d.Guards, Guard{Key: k, Last: s.guards[k]})
+	}
+	slices.SortFunc(d.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
+	for _, k := range slices.SortedFunc(maps.Keys(s.rowsWere), compareKeys) {
+		d.add(k, s.rowsWere[k].value, s.rows[k])
+	}
+	return d
 }
 
 // Forget drops what is known of the rows of owners (in Key) and scopes, before they are read anew.
@@ -141,6 +223,23 @@ type Delta struct {
 	Freed   []Key   // rows that go, sorted; they go before new ones come
 	Changed []Row   // rows whose key is held on, by another cause or with other ancestors; they stay the same row, so that who waits for it gets it
 	Rows    []Row   // new ones, sorted
+}
+
+// holds reports whether the row of k is new.
+func (d *Delta) holds(k Key) bool {
+	return slices.ContainsFunc(d.Rows, func(r Row) bool { return r.Key == k })
+}
+
+// add adds what becomes of the row of k; nil: nobody holds it.
+func (d *Delta) add(k Key, before, after *Row) {
+	switch {
+	case before != nil && after != nil:
+		d.Changed = append(d.Changed, *after)
+	case after != nil:
+		d.Rows = append(d.Rows, *after)
+	case before != nil:
+		d.Freed = append(d.Freed, k)
+	}
 }
 
 // Lost says that a rival was faster: what was decided on is no longer so. The transaction is to be undone; whether the command

@@ -27,10 +27,21 @@ const (
 	Refused   Outcome = "refused"   // the rule cannot be met: no other attempt would help
 )
 
+// Attempt is one attempt to store a unit, as far as one constraint is concerned.
+type Attempt struct {
+	Constraint string
+	Scope      event.Tag // the one that rivals could be in, the first if there are several; empty when there is none
+	Mode       Mode
+	Outcome    Outcome
+	Number     int // 1 for a request's first attempt
+}
+
 // Meter is told what happens. It is called from many goroutines and must not block.
 type Meter interface {
-	Attempt(constraint string, mode Mode, outcome Outcome) // once for each attempt and constraint concerned
-	Waited(constraint string, mode Mode, d time.Duration)  // for the locks of a transaction, by the constraints locked
+	Attempted(a Attempt)                                  // once for each attempt and constraint concerned
+	Waited(constraint string, mode Mode, d time.Duration) // for locks, or in the lane; once for each attempt that had to, by constraint
+	Queued(units int)                                     // how many wait in the lane by now
+	Batched(units int)                                    // how many the lane has just stored together
 }
 
 // Immediate plays events in the transaction that stores them, before they have a position. An error fails the command.
@@ -65,7 +76,11 @@ type Config struct {
 }
 
 // Runner runs commands and keeps the constraints. It implements usecase.Runner and is safe for concurrent use.
-type Runner struct{ Config }
+type Runner struct {
+	Config
+	lane       *lane
+	contention contention
+}
 
 // NewRunner completes the configuration.
 func NewRunner(c Config) *Runner {
@@ -87,13 +102,17 @@ func NewRunner(c Config) *Runner {
 	if c.Probe == nil {
 		c.Probe = func(context.Context, Stage) {}
 	}
-	return &Runner{c}
+	r := &Runner{Config: c}
+	r.lane = newLane(r)
+	return r
 }
 
 type noMeter struct{}
 
-func (noMeter) Attempt(string, Mode, Outcome)      {}
+func (noMeter) Attempted(Attempt)                  {}
 func (noMeter) Waited(string, Mode, time.Duration) {}
+func (noMeter) Queued(int)                         {}
+func (noMeter) Batched(int)                        {}
 
 // Refusals of the runner itself.
 var (
@@ -112,8 +131,9 @@ var (
 
 // again is a fault that another attempt may get past.
 type again struct {
-	cause error
-	lost  *Lost // when it was a constraint's row
+	cause  error
+	lost   *Lost // when it was a constraint's row
+	inTurn bool  // the rival was before it in the lane: it costs no attempt, and the place is kept
 }
 
 func (e *again) Error() string { return e.cause.Error() }

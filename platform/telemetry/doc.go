@@ -1,4 +1,5 @@
-// Package telemetry is what the product says about itself while it runs: [Metrics] for Prometheus, and [Logger] for the log.
+// Package telemetry is what the product says about itself while it runs: [Metrics] for Prometheus, [Logger] for the log, and
+// [Tracker] for Sentry and what speaks its protocol.
 //
 // Packages that have something to count declare an interface for it next to what they count (consistency.Meter,
 // projection.Meter, httpapi.Meter); *Metrics is all of them. The names of the metrics are a contract with those who watch them:

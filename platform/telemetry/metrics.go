@@ -28,6 +28,8 @@ type Metrics struct {
 
 	attempts *prometheus.CounterVec
 	waits    *prometheus.HistogramVec
+	depth    prometheus.Gauge
+	batches  prometheus.Histogram
 	usecases *prometheus.HistogramVec
 	requests *prometheus.HistogramVec
 
@@ -48,8 +50,16 @@ func New() *Metrics {
 		}, []string{"constraint", "mode", "outcome"}),
 		waits: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "accession_constraint_wait_seconds", Buckets: buckets,
-			Help: "How long a transaction waited for its locks, by the constraints that were locked.",
+			Help: "How long an attempt waited for its locks, or in the lane, by the constraints that it waited for.",
 		}, []string{"constraint", "mode"}),
+		depth: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "accession_constraint_queue_depth",
+			Help: "How many commands wait in the lane of this process.",
+		}),
+		batches: prometheus.NewHistogram(prometheus.HistogramOpts{
+			Name: "accession_constraint_batch_size", Buckets: prometheus.ExponentialBuckets(1, 2, 11),
+			Help: "How many commands the lane stored together, batch by batch.",
+		}),
 		usecases: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name: "accession_usecase_seconds", Buckets: buckets,
 			Help: "How long a use case took, all attempts together: done, cancelled, or the kind of problem it ended with.",
@@ -65,7 +75,7 @@ func New() *Metrics {
 		Help: "The position of the last event in the log, as far as this process knows.",
 	}, func() float64 { return float64(m.head.Load()) })
 	m.registry.MustRegister(
-		m.attempts, m.waits, m.usecases, m.requests, head, &m.projectors,
+		m.attempts, m.waits, m.depth, m.batches, m.usecases, m.requests, head, &m.projectors,
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	return m
@@ -76,15 +86,21 @@ func (m *Metrics) Handler() http.Handler {
 	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }
 
-// Attempt implements consistency.Meter.
-func (m *Metrics) Attempt(constraint string, mode consistency.Mode, outcome consistency.Outcome) {
-	m.attempts.WithLabelValues(constraint, mode.String(), string(outcome)).Inc()
+// Attempted implements consistency.Meter.
+func (m *Metrics) Attempted(a consistency.Attempt) {
+	m.attempts.WithLabelValues(a.Constraint, a.Mode.String(), string(a.Outcome)).Inc()
 }
 
 // Waited implements consistency.Meter.
 func (m *Metrics) Waited(constraint string, mode consistency.Mode, d time.Duration) {
 	m.waits.WithLabelValues(constraint, mode.String()).Observe(d.Seconds())
 }
+
+// Queued implements consistency.Meter.
+func (m *Metrics) Queued(units int) { m.depth.Set(float64(units)) }
+
+// Batched implements consistency.Meter.
+func (m *Metrics) Batched(units int) { m.batches.Observe(float64(units)) }
 
 // Served implements httpapi.Meter.
 func (m *Metrics) Served(route string, status int, took time.Duration) {

@@ -54,9 +54,15 @@ func (runner) Run(_ context.Context, r usecase.Request) (usecase.Receipt, error)
 // busy is metrics in which everything has happened.
 func busy() *Metrics {
 	m := New()
-	m.Attempt("book-number", consistency.Retry, consistency.Retried)
-	m.Attempt("book-number", consistency.Retry, consistency.Accepted)
-	m.Attempt("category-exists", consistency.Lock, consistency.Accepted)
+	attempted := func(constraint string, mode consistency.Mode, outcome consistency.Outcome) {
+		m.Attempted(consistency.Attempt{Constraint: constraint, Scope: "category:1", Mode: mode, Outcome: outcome, Number: 1})
+	}
+	attempted("book-number", consistency.Retry, consistency.Retried)
+	attempted("book-number", consistency.Retry, consistency.Accepted)
+	attempted("category-exists", consistency.Lock, consistency.Accepted)
+	m.Queued(7)
+	m.Batched(1)
+	m.Batched(5)
 	m.Waited("category-exists", consistency.Lock, 3*time.Millisecond)
 	m.Served("GET /api/v1/books/{id}", 200, 2*time.Millisecond)
 	m.Served("none", 404, time.Millisecond)

@@ -36,21 +36,25 @@ var walls = []row{
 	{"platform/consistency/sqldb", "platform/database platform/event platform/eventlog platform/eventlog/sqldb platform/consistency", "bun"},
 	{"platform/projection", "platform/database platform/event platform/eventlog platform/eventlog/sqldb platform/problem", "bun bun/dialect"},
 
+	// What constraints have been doing lately, in all processes.
+	{"platform/tally", "platform/consistency platform/database platform/event", ""},
+
 	// The outside, each way a package of its own: whoever decides something does not know them.
 	{"platform/bus", "platform/event platform/problem", "watermill otel"},
 	{"platform/httpapi", "platform/event platform/problem", "huma"},
 	{"platform/web", "platform/problem", ""},
 	{"configs", "", ""},
 	{"platform/config", "platform/problem", "koanf yaml"},
-	{"platform/telemetry", "platform/consistency platform/event platform/problem platform/projection platform/usecase", "prometheus"},
+	{"platform/telemetry", "platform/consistency platform/event platform/problem platform/projection platform/usecase", "prometheus sentry"},
 
 	// What a bounded context is made of. The only package beside cmd that knows Fx.
-	{"platform/module", "platform/consistency platform/event platform/eventlog platform/httpapi platform/problem platform/projection platform/usecase", "bun fx"},
+	{"platform/module", "platform/consistency platform/event platform/eventlog platform/httpapi platform/problem platform/projection platform/tally platform/usecase", "bun fx"},
 
 	// Facts are public: a module's events and ids are pure data, and any module may import them.
 	{"modules/library/libraryevents", "platform/event", ""},
 	{"modules/catalogue/catalogueevents", "platform/event modules/library/libraryevents", ""},
 	{"modules/editions/editionsevents", "platform/event modules/library/libraryevents modules/catalogue/catalogueevents", ""},
+	{"modules/operations/operationsevents", "platform/event", ""},
 
 	// Commands go down, library → catalogue → editions: a module may call those of the modules below it, in its own unit.
 	// Nothing else of another module is known to it, its tables least of all.
@@ -62,11 +66,20 @@ var walls = []row{
 	// the forms on its pages ask for their commands, as the API does.
 	{"modules/discovery", "$context modules/library modules/catalogue modules/editions platform/isbn platform/web", "bun huma"},
 
+	// Operations stands beside the contexts: it is about the rules, not about books.
+	{"modules/operations", "modules/operations/operationsevents platform/consistency platform/event platform/eventlog platform/httpapi " +
+		"platform/module platform/problem platform/tally platform/text platform/usecase", "huma"},
+
 	// Exchange brings files in through the commands of the contexts.
 	{"modules/exchange/gutenberg", "platform/problem platform/text", ""},
 	{"modules/exchange/sample", "", ""},
 	{"modules/exchange", "$events modules/library modules/catalogue modules/editions modules/exchange/gutenberg " +
 		"platform/event platform/eventlog platform/problem platform/text platform/usecase", ""},
+
+	// The lab runs the commands of the contexts on a database of its own, and writes the same by hand: it alone beside cmd opens
+	// a database.
+	{"modules/lab", "$context modules/library modules/catalogue modules/editions modules/discovery " +
+		"platform/consistency/sqldb platform/database platform/eventlog/sqldb", "bun"},
 
 	// The binary knows everything and is known to nobody.
 	{"cmd/accession", "$platform $modules", "bun cobra fx terminal"},
@@ -99,7 +112,7 @@ var groups = map[string]string{
 		"platform/projection platform/reference platform/text platform/usecase",
 
 	"$platform": "platform/* platform/eventlog/* platform/consistency/*",
-	"$modules":  "modules/* modules/library/* modules/catalogue/* modules/editions/* modules/exchange/*",
+	"$modules":  "modules/* modules/library/* modules/catalogue/* modules/editions/* modules/exchange/* modules/operations/*",
 	"$tests":    "test/* platform/mutant platform/database/dbtest platform/httpapi/httpapitest platform/projection/projectiontest platform/bus/bustest",
 }
 
@@ -116,6 +129,7 @@ var libraries = map[string][]string{
 	"flock":       {"github.com/gofrs/flock"},
 	"huma":        {"github.com/danielgtaylor/huma"},
 	"prometheus":  {"github.com/prometheus"},
+	"sentry":      {"github.com/getsentry/sentry-go"},
 	"koanf":       {"github.com/knadh/koanf"},
 	"yaml":        {"go.yaml.in/yaml"},
 	"cobra":       {"github.com/spf13/cobra", "github.com/spf13/pflag"},

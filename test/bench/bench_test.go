@@ -1,16 +1,12 @@
 // Package bench measures what a command costs, beside the same rows written by hand: ratios taken in one run, on a PostgreSQL
-// that is as durable as PostgreSQL is by default. `task bench` prints the table; docs/performance.md keeps what it said.
+// that is as durable as PostgreSQL is by default. It measures with the lab, which is the one yardstick; `task bench` prints the
+// table, and docs/performance.md keeps what it said.
 package bench_test
 
 import (
-	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"os"
-	"slices"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"text/tabwriter"
 	"time"
@@ -19,6 +15,7 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions"
 	"accession/modules/editions/editionsevents"
+	"accession/modules/lab"
 	"accession/modules/library"
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
@@ -30,24 +27,145 @@ import (
 	"accession/platform/eventlog/eventlogtest"
 	logdb "accession/platform/eventlog/sqldb"
 	"accession/platform/module"
-	"accession/platform/usecase"
+
+	"github.com/google/uuid"
+	"github.com/uptrace/bun"
 )
 
 const (
-	writers = 32
-	slice   = 2 * time.Second // of one variant, before the next has its turn
-	rounds  = 3
+	writers  = 32
+	duration = 6 * time.Second // of one variant, all its turns together
 )
 
-// bench is a database with a log, and the application's constraints.
-type bench struct {
-	db       *database.DB
-	log      *logdb.Log
-	set      *consistency.Set
-	registry *event.Registry
+// BenchmarkAddBook adds a book with its first edition in every mode, and in the lane through the API too, over 1,000 categories
+// and in one, beside the yardstick.
+func BenchmarkAddBook(b *testing.B) {
+	modes, err := lab.Modes(catalogue.BookNumber.Name)
+	if err != nil {
+		b.Fatal(err)
+	}
+	queue := consistency.Queue.String()
+	for _, n := range []int{1000, 1} {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			rows, err := lab.Run(b.Context(), lab.Config{
+				Constraint: catalogue.BookNumber.Name, Modes: append(modes, queue+lab.HTTP),
+				Writers: writers, Scopes: []int{n}, Duration: duration,
+				Settings: consistency.DefaultSettings(), Database: database.Config{URL: dbtest.NewServer(b).URL()},
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			if err := lab.Broken(rows); err != nil {
+				b.Error(err)
+			}
+			rate := map[string]float64{}
+			w := newTable("AddBook, categories: " + fmt.Sprint(n))
+			for _, r := range rows {
+				rate[r.Mode] = r.Accepted
+				ratio, _ := lab.Ratio(rows, r)
+				w.row(r.Mode, r.Accepted, ratio, r.P50, r.P99, r.Batch)
+				b.ReportMetric(ratio, r.Mode+"/sql")
+			}
+			w.print(b)
+			b.ReportMetric(rate[queue+lab.HTTP]/rate[queue], queue+lab.HTTP+"/"+queue)
+		})
+	}
 }
 
-func newBench(b *testing.B) *bench {
+// BenchmarkAppend appends one event to a stream of its own, beside an insert of the same rows with an identity column.
+func BenchmarkAppend(b *testing.B) {
+	db, registry := newDatabase(b)
+	if _, err := db.Write.ExecContext(b.Context(), yardstick); err != nil {
+		b.Fatal(err)
+	}
+	log := logdb.New(db, registry, 10*time.Second)
+	variants := []*lab.Variant{
+		{Name: lab.SQL, Do: func(ctx context.Context, _ int) error { return appendByHand(ctx, db.Write) }},
+		{Name: "append", Do: func(ctx context.Context, _ int) error {
+			id := catalogueevents.NewBookID()
+			return eventlogtest.Commit(ctx, log, eventlogtest.Unit(id.String(), map[event.Tag]int{id.Tag(): 0}))
+		}},
+	}
+	if err := (lab.Turns{Writers: writers, Rounds: 3, Length: duration / 3}).Run(b.Context(), variants, nil, nil); err != nil {
+		b.Fatal(err)
+	}
+	w := newTable("append one event")
+	for _, v := range variants {
+		ratio := v.Rate(v.Accepted) / variants[0].Rate(variants[0].Accepted)
+		w.row(v.Name, v.Rate(v.Accepted), ratio, milliseconds(v.Quantile(.5)), milliseconds(v.Quantile(.99)), 1)
+		b.ReportMetric(ratio, v.Name+"/sql")
+	}
+	w.print(b)
+}
+
+// yardstick makes the log's tables a second time, with an identity column in the place of the head.
+const yardstick = `
+BEGIN;
+CREATE SCHEMA yardstick;
+SET LOCAL search_path = yardstick;
+CREATE TABLE log_events (LIKE public.log_events INCLUDING ALL);
+ALTER TABLE log_events ALTER COLUMN position ADD GENERATED ALWAYS AS IDENTITY;
+CREATE TABLE log_tags (LIKE public.log_tags INCLUDING ALL);
+CREATE TABLE log_units (LIKE public.log_units INCLUDING ALL);
+COMMIT`
+
+func appendByHand(ctx context.Context, db *bun.DB) error {
+	id := catalogueevents.NewBookID()
+	data := fmt.Sprintf(`{"about":[%q,"shelf:all"],"text":"text of %s"}`, id.Tag(), id)
+	return db.RunInTx(ctx, nil, func(ctx context.Context, tx bun.Tx) error {
+		var p int64
+		err := tx.QueryRowContext(ctx, `INSERT INTO yardstick.log_events (id, unit, stream, version, type, schema, recorded_at, actor, data)
+			VALUES (?, ?, ?, 1, 'test.noted', 1, ?, 'tester', ?) RETURNING position`, uuid.New(), uuid.New(), id.Tag(), time.Now().UTC(), data).Scan(&p)
+		if err != nil {
+			return err
+		}
+		if _, err := tx.ExecContext(ctx, `INSERT INTO yardstick.log_tags (tag, position) VALUES (?, ?), ('shelf:all', ?)`, id.Tag(), p, p); err != nil {
+			return err
+		}
+		_, err = tx.ExecContext(ctx, `INSERT INTO yardstick.log_units (key, position, events) VALUES (?, ?, 1)`, id.String(), p)
+		return err
+	})
+}
+
+// BenchmarkReplay reads the log from its beginning.
+func BenchmarkReplay(b *testing.B) {
+	db, registry := newDatabase(b)
+	log := logdb.New(db, registry, 10*time.Second)
+	set, err := module.Constraints(modules)
+	if err != nil {
+		b.Fatal(err)
+	}
+	run := consistency.NewRunner(consistency.Config{Log: log, Register: registerdb.New(db.Read), Set: set})
+	lib := library.OpenLibrary{ID: libraryevents.NewLibraryID(), Name: "bench"}
+	if _, err := run.Run(b.Context(), lib.Request("bench")); err != nil {
+		b.Fatal(err)
+	}
+	for i := range 2000 { // three events each
+		cmd := library.CreateCategory{ID: libraryevents.NewCategoryID(), Library: lib.ID, Name: fmt.Sprint("category ", i), Book: catalogue.AddBook{
+			ID: catalogueevents.NewBookID(), Title: "The Bride of Lammermoor", Authors: []string{"Scott, Walter, 1771-1832"},
+			Edition: catalogue.FirstEdition{ID: editionsevents.NewEditionID(), Imprint: editions.Imprint{Language: "en", Publisher: "Cadell"}},
+		}}
+		if _, err := run.Run(b.Context(), cmd.Request("bench")); err != nil {
+			b.Fatal(err)
+		}
+	}
+	events := 0
+	for b.Loop() {
+		for _, err := range log.Read(b.Context(), eventlog.Query{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			events++
+		}
+	}
+	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
+}
+
+var modules = []module.Module{library.Module, catalogue.Module, editions.Module}
+
+// newDatabase is a migrated database on a server of its own.
+func newDatabase(b *testing.B) (*database.DB, *event.Registry) {
+	b.Helper()
 	server := dbtest.NewServer(b)
 	if err := server.Migrate(); err != nil {
 		b.Fatal(err)
@@ -57,181 +175,31 @@ func newBench(b *testing.B) *bench {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { _ = db.Close() })
-	modules := []module.Module{library.Module, catalogue.Module, editions.Module}
-	registry, err1 := module.Registry(modules)
-	set, err2 := module.Constraints(modules)
-	if err := errors.Join(err1, err2); err != nil {
+	registry, err := module.Registry(modules)
+	if err != nil {
 		b.Fatal(err)
 	}
-	return &bench{db: db, log: logdb.New(db, registry, 10*time.Second), set: set, registry: registry}
+	return db, registry
 }
 
-func (x *bench) runner(mode consistency.Mode) usecase.Runner {
-	s := consistency.DefaultSettings()
-	s.Attempts = 1000
-	s.Modes = map[string]consistency.Mode{}
-	for _, d := range x.set.Describe() {
-		if slices.Contains(d.Modes, mode) {
-			s.Modes[d.Name] = mode
-		}
-	}
-	return consistency.NewRunner(consistency.Config{
-		Log: x.log, Register: registerdb.New(x.db.Read), Set: x.set, Settings: func() consistency.Settings { return s },
-	})
+// table prints what was measured.
+type table struct{ *tabwriter.Writer }
+
+func newTable(title string) table {
+	t := table{tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)}
+	_, _ = fmt.Fprintf(t, "\n%s\t\t\t\t\t\t\n\ta second\t× sql\tp50 ms\tp99 ms\tbatch\t\n", title)
+	return t
 }
 
-// categories makes n categories.
-func (x *bench) categories(b *testing.B, n int) []libraryevents.CategoryID {
+func (t table) row(name string, rate, ratio, p50, p99, batch float64) {
+	_, _ = fmt.Fprintf(t, "%s\t%.0f\t%.2f\t%.1f\t%.1f\t%.1f\t\n", name, rate, ratio, p50, p99, batch)
+}
+
+func (t table) print(b *testing.B) {
 	b.Helper()
-	run := x.runner(consistency.Lock)
-	lib := library.OpenLibrary{ID: libraryevents.NewLibraryID(), Name: "bench"}
-	if _, err := run.Run(b.Context(), lib.Request("bench")); err != nil {
-		b.Fatal(err)
-	}
-	ids := make([]libraryevents.CategoryID, n)
-	for i := range ids {
-		ids[i] = libraryevents.NewCategoryID()
-		cmd := library.CreateCategory{ID: ids[i], Library: lib.ID, Name: fmt.Sprint("category ", i), Book: book(ids[i])}
-		if _, err := run.Run(b.Context(), cmd.Request("bench")); err != nil {
-			b.Fatal(err)
-		}
-	}
-	return ids
-}
-
-func book(c libraryevents.CategoryID) catalogue.AddBook {
-	return catalogue.AddBook{
-		ID: catalogueevents.NewBookID(), Category: c, Title: "The Bride of Lammermoor", Authors: []string{"Scott, Walter, 1771-1832"},
-		Edition: catalogue.FirstEdition{ID: editionsevents.NewEditionID(), Imprint: editions.Imprint{Language: "en", Publisher: "Cadell"}},
+	if err := t.Flush(); err != nil {
+		b.Error(err)
 	}
 }
 
-// variant is one way of doing something.
-type variant struct {
-	name string
-	do   func(ctx context.Context, i int) error // i counts calls, over all writers
-	rate []float64                              // a second, by round
-	lost int64
-	p50  []time.Duration
-}
-
-// interleave gives each variant its turn, round after round, so that what the machine does meanwhile is shared fairly.
-func interleave(b *testing.B, variants []*variant) {
-	b.Helper()
-	for range rounds {
-		for _, v := range variants {
-			var done, lost, calls atomic.Int64
-			var mu sync.Mutex
-			var took []time.Duration
-			ctx, cancel := context.WithTimeout(b.Context(), time.Minute)
-			began := time.Now()
-			var wg sync.WaitGroup
-			for range writers {
-				wg.Go(func() {
-					var mine []time.Duration
-					for time.Since(began) < slice {
-						at := time.Now()
-						if err := v.do(ctx, int(calls.Add(1))); err != nil {
-							if lost.Add(1) == 1 && !errors.Is(err, catalogue.ErrBookNumberNotUnique) {
-								b.Errorf("%s: %v", v.name, err)
-							}
-							continue
-						}
-						mine = append(mine, time.Since(at))
-						done.Add(1)
-					}
-					mu.Lock()
-					defer mu.Unlock()
-					took = append(took, mine...)
-				})
-			}
-			wg.Wait()
-			cancel()
-			v.rate = append(v.rate, float64(done.Load())/time.Since(began).Seconds())
-			v.lost += lost.Load()
-			slices.Sort(took)
-			if len(took) > 0 {
-				v.p50 = append(v.p50, took[len(took)/2])
-			}
-		}
-	}
-}
-
-func median[T cmp.Ordered](v []T) T {
-	s := slices.Sorted(slices.Values(v))
-	var zero T
-	if len(s) == 0 {
-		return zero
-	}
-	return s[len(s)/2]
-}
-
-// report prints the variants with their ratios to the first, the yardstick, and gives them to the benchmark.
-func report(b *testing.B, title string, variants []*variant) {
-	b.Helper()
-	w := tabwriter.NewWriter(os.Stdout, 0, 0, 2, ' ', tabwriter.AlignRight)
-	_, _ = fmt.Fprintf(w, "\n%s\t\t\t\t\t\n\ta second\tratio\tp50\tlost\t\n", title)
-	for _, v := range variants {
-		ratio := median(v.rate) / median(variants[0].rate)
-		_, _ = fmt.Fprintf(w, "%s\t%.0f\t%.2f\t%v\t%d\t\n", v.name, median(v.rate), ratio, median(v.p50).Round(10*time.Microsecond), v.lost)
-		b.ReportMetric(ratio, v.name+"/yardstick")
-	}
-	_ = w.Flush()
-}
-
-// BenchmarkAddBook adds a book with its first edition in every mode, over 1,000 categories and in one, beside the yardstick.
-func BenchmarkAddBook(b *testing.B) {
-	for _, c := range []struct {
-		name string
-		n    int
-	}{{"1,000 categories", 1000}, {"one category", 1}} {
-		b.Run(c.name, func(b *testing.B) {
-			x := newBench(b)
-			ids := x.categories(b, c.n)
-			y := newYardstick(b, x, ids)
-			variants := []*variant{{name: "sql", do: y.addBook}}
-			for _, m := range consistency.Built() {
-				run := x.runner(m)
-				variants = append(variants, &variant{name: m.String(), do: func(ctx context.Context, i int) error {
-					req := book(ids[i%len(ids)]).Request("bench")
-					req.Fresh = true // its id was drawn just now, as the API does when the client gives none
-					_, err := run.Run(ctx, req)
-					return err
-				}})
-			}
-			interleave(b, variants)
-			report(b, "AddBook, "+c.name, variants)
-		})
-	}
-}
-
-// BenchmarkAppend appends one event to a stream of its own, beside an insert of the same rows with an identity column.
-func BenchmarkAppend(b *testing.B) {
-	x := newBench(b)
-	y := newYardstick(b, x, nil)
-	variants := []*variant{
-		{name: "sql", do: y.append},
-		{name: "append", do: func(ctx context.Context, _ int) error {
-			id := catalogueevents.NewBookID()
-			return eventlogtest.Commit(ctx, x.log, eventlogtest.Unit(id.String(), map[event.Tag]int{id.Tag(): 0}))
-		}},
-	}
-	interleave(b, variants)
-	report(b, "append one event", variants)
-}
-
-// BenchmarkReplay reads the log from its beginning.
-func BenchmarkReplay(b *testing.B) {
-	x := newBench(b)
-	x.categories(b, 2000) // three events each
-	events := 0
-	for b.Loop() {
-		for _, err := range x.log.Read(b.Context(), eventlog.Query{}) {
-			if err != nil {
-				b.Fatal(err)
-			}
-			events++
-		}
-	}
-	b.ReportMetric(float64(events)/b.Elapsed().Seconds(), "events/s")
-}
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }

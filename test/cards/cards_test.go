@@ -33,6 +33,7 @@ import (
 	"accession/modules/discovery"
 	"accession/modules/editions"
 	"accession/modules/library"
+	"accession/modules/operations"
 	"accession/platform/consistency"
 	"accession/platform/event"
 	"accession/platform/httpapi"
@@ -50,7 +51,7 @@ var update = flag.Bool("update", false, "write anew what is derived from the cod
 const root = "../.."
 
 // modules are those of cmd/accession; a test below compares.
-var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module}
+var modules = []module.Module{library.Module, catalogue.Module, editions.Module, discovery.Module, operations.Module}
 
 func TestModuleCards(t *testing.T) {
 	t.Parallel()

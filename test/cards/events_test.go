@@ -14,6 +14,7 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
 	"accession/modules/library/libraryevents"
+	"accession/modules/operations/operationsevents"
 	"accession/platform/event"
 	"accession/platform/module"
 
@@ -120,6 +121,9 @@ var samples = []sample{
 		Edition: editionsevents.EditionID(id(5)), Book: catalogueevents.BookID(id(3)), Category: libraryevents.CategoryID(id(2)),
 		Library: libraryevents.LibraryID(id(1)),
 	}},
+
+	{"full", &operationsevents.ModeChanged{Constraint: "book-number", From: "default", To: "queue", Reason: "the sale begins"}},
+	{"least", &operationsevents.ModeChanged{Constraint: "isbn", From: "retry", To: "default", Reason: "r"}},
 }
 
 // id is the n-th of a few ids that are always the same.

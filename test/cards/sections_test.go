@@ -15,6 +15,7 @@ import (
 	"strings"
 	"testing"
 
+	"accession/modules/operations"
 	"accession/platform/event"
 	"accession/platform/module"
 	"accession/platform/problem"
@@ -26,7 +27,7 @@ import (
 var sections = map[string]map[string]func(*testing.T) string{
 	"docs/api.md":        {"requests": requests, "errors": codes},
 	"docs/events.md":     {"events": eventTable},
-	"docs/modes.md":      {"constraints": constraintTable},
+	"docs/modes.md":      {"constraints": constraintTable, "advice": adviceTable},
 	"docs/operations.md": {"configuration": configuration, "metrics": metrics, "kinds": kinds},
 }
 
@@ -83,6 +84,16 @@ func constraintTable(t *testing.T) string {
 		rows = append(rows, []string{code(d.Name), d.Kind, code(d.Scope), list(d.Modes), code(d.Default.String()), code(d.Error)})
 	}
 	p.table([]string{"Constraint", "Kind", "Scope", "Modes it can have", "Default", "Broken rule is"}, rows...)
+	return p.String()
+}
+
+func adviceTable(*testing.T) string {
+	var p page
+	var rows [][]string
+	for _, r := range operations.Rules {
+		rows = append(rows, []string{code(r.Name), code(r.Mode.String()), r.When, list(r.Try)})
+	}
+	p.table([]string{"Rule", "Speaks of", "When, in the last five minutes", "Advises"}, rows...)
 	return p.String()
 }
 

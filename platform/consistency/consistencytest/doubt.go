@@ -72,6 +72,10 @@ func (r unwrapping) Load(ctx context.Context, tx eventlog.Tx, q consistency.Ques
 	return r.Register.Load(ctx, unwrapped(tx), q, s)
 }
 
+func (r unwrapping) Try(ctx context.Context, tx eventlog.Tx, q consistency.Questions, s *consistency.State) (consistency.Questions, error) {
+	return r.Register.Try(ctx, unwrapped(tx), q, s)
+}
+
 func (r unwrapping) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta) error {
 	return r.Register.Save(ctx, unwrapped(tx), d)
 }

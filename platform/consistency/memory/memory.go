@@ -51,7 +51,11 @@ func (r *Register) Load(_ context.Context, _ eventlog.Tx, q consistency.Question
 		for _, k := range slices.Concat(q.Scopes, q.Listed) {
 			s.SetScope(k)
 		}
-		for k, row := range r.rows {
+		if len(q.Owned)+len(q.Scopes)+len(q.Listed) == 0 {
+			return
+		}
+		for k := range r.rows {
+			row := r.rows[k]
 			owned := slices.Contains(q.Owned, consistency.Key{Constraint: k.Constraint, Key: string(row.Owner)})
 			scope := consistency.Key{Constraint: k.Constraint, Scope: k.Scope}
 			if owned || slices.Contains(q.Scopes, scope) || slices.Contains(q.Listed, scope) {
@@ -60,6 +64,11 @@ func (r *Register) Load(_ context.Context, _ eventlog.Tx, q consistency.Question
 		}
 	})
 	return nil
+}
+
+// Try implements consistency.Register: nobody holds anything.
+func (r *Register) Try(ctx context.Context, tx eventlog.Tx, q consistency.Questions, s *consistency.State) (consistency.Questions, error) {
+	return consistency.Questions{}, r.Load(ctx, tx, q, s)
 }
 
 // Save implements consistency.Register.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"iter"
+	"slices"
 	"strings"
 
 	"accession/platform/consistency"
@@ -19,8 +20,8 @@ import (
 
 // Register is a register in a SQL database. It is safe for concurrent use.
 type Register struct {
-	read   bun.IDB
-	guards guards
+	read  bun.IDB
+	known guards
 }
 
 // New is the register that reads with db where it is given no transaction: a pool of a database whose migrations have run, or
@@ -30,52 +31,103 @@ func New(db bun.IDB) *Register { return &Register{read: db} }
 // Load implements consistency.Register with one query for each kind of question. On PostgreSQL a guard that is not there yet
 // is made before: a row that does not exist cannot be locked.
 func (r *Register) Load(ctx context.Context, tx eventlog.Tx, q consistency.Questions, s *consistency.State) error {
-	db := r.read
-	locking := false
+	l := loader{Register: r, db: r.read, state: s}
 	if tx != nil {
 		t := tx.(*logdb.Tx)
-		db, locking = t.DB(), t.Dialect() == database.Postgres
+		l.db, l.locking = t.DB(), t.Dialect() == database.Postgres
 	}
-	if err := r.loadGuards(ctx, db, q.Guards, s, locking); err != nil {
-		return logdb.Fault("load guards", err)
-	}
-	if err := loadOwned(ctx, db, q.Owned, q.Scopes, s, locking); err != nil {
-		return logdb.Fault("lock owned rows", err)
-	}
-	if locking {
-		// A statement that waited for its locks sees what there was before it waited. What is there now is read by another one.
-		if err := loadOwned(ctx, db, q.Owned, q.Scopes, s, false); err != nil {
-			return logdb.Fault("load owned rows", err)
-		}
-	}
-	if err := loadRows(ctx, db, q.Held, s, locking); err != nil {
-		return logdb.Fault("load held rows", err)
-	}
-	if err := loadRows(ctx, db, q.Taken, s, false); err != nil {
-		return logdb.Fault("load rows", err)
-	}
-	return logdb.Fault("list rows", loadOwned(ctx, db, nil, q.Listed, s, false))
+	return l.load(ctx, q)
 }
 
-func (r *Register) loadGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, locking bool) error {
+// Try implements consistency.Register. SQLite's transactions are alone anyway.
+func (r *Register) Try(ctx context.Context, tx eventlog.Tx, q consistency.Questions, s *consistency.State) (consistency.Questions, error) {
+	t := tx.(*logdb.Tx)
+	if t.Dialect() != database.Postgres {
+		return consistency.Questions{}, r.Load(ctx, tx, q, s)
+	}
+	l := loader{Register: r, db: t.DB(), state: s, locking: true, skipping: true, first: t.Hurry()}
+	err := l.load(ctx, q)
+	return l.waiting, err
+}
+
+// loader answers questions.
+type loader struct {
+	*Register
+	db       bun.IDB
+	state    *consistency.State
+	locking  bool   // takes row locks
+	skipping bool   // does not wait for them
+	first    string // goes before the first statement
+	waiting  consistency.Questions
+}
+
+// begun is a statement, with what has to go before the first.
+func (l *loader) begun(statement string) string {
+	statement = l.first + statement
+	l.first = ""
+	return statement
+}
+
+// lock is the end of a query that takes locks.
+func (l *loader) lock(order, strength string) string {
+	if !l.locking {
+		return ""
+	}
+	suffix := " ORDER BY " + order + " FOR " + strength
+	if l.skipping {
+		suffix += " SKIP LOCKED"
+	}
+	return suffix
+}
+
+func (l *loader) load(ctx context.Context, q consistency.Questions) error {
+	if err := l.guards(ctx, q.Guards); err != nil {
+		return logdb.Fault("load guards", err)
+	}
+	locked, err := l.owned(ctx, q.Owned, q.Scopes, l.locking)
+	if err != nil {
+		return logdb.Fault("lock owned rows", err)
+	}
+	if l.locking {
+		// A statement that waited for its locks sees what there was before it waited. What is there now is read by another one.
+		seen, err := l.owned(ctx, q.Owned, q.Scopes, false)
+		if err != nil {
+			return logdb.Fault("load owned rows", err)
+		}
+		if l.skipping {
+			l.skippedOwned(q, locked, seen)
+		}
+	}
+	if err := l.held(ctx, q.Held); err != nil {
+		return logdb.Fault("load held rows", err)
+	}
+	if _, err := l.rows(ctx, q.Taken, ""); err != nil {
+		return logdb.Fault("load rows", err)
+	}
+	_, err = l.owned(ctx, nil, q.Listed, false)
+	return logdb.Fault("list rows", err)
+}
+
+// guards reads guards, locked if it is locking.
+func (l *loader) guards(ctx context.Context, keys []consistency.Key) error {
 	if len(keys) == 0 {
 		return nil
 	}
-	if !locking {
+	if !l.locking {
 		for _, k := range keys {
-			s.SetGuard(k, 0)
+			l.state.SetGuard(k, 0)
 		}
-		_, err := selectGuards(ctx, db, keys, s, "")
+		_, err := l.selectGuards(ctx, keys)
 		return err
 	}
 	made := int64(0)
-	if !r.guards.all(keys) {
+	if !l.known.all(keys) {
 		rows := make([][]any, len(keys))
 		for i, k := range keys {
 			rows[i] = []any{k.Constraint, string(k.Scope), 0}
 		}
 		insert, args := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
-		result, err := db.ExecContext(ctx, insert+` ON CONFLICT DO NOTHING`, args...)
+		result, err := l.db.ExecContext(ctx, l.begun(insert)+` ON CONFLICT DO NOTHING`, args...)
 		if err == nil {
 			made, err = result.RowsAffected()
 		}
@@ -83,104 +135,155 @@ func (r *Register) loadGuards(ctx context.Context, db bun.IDB, keys []consistenc
 			return err
 		}
 	}
-	found, err := selectGuards(ctx, db, keys, s, ` ORDER BY "constraint", scope FOR UPDATE`)
+	found, err := l.selectGuards(ctx, keys)
 	switch {
 	case err != nil:
 		return err
-	case found < len(keys): // guards are never deleted: this is another database than it was
-		r.guards.forget()
+	case len(found) < len(keys) && l.skipping:
+		for _, k := range keys {
+			if !found[k] {
+				l.waiting.Guards = append(l.waiting.Guards, k)
+			}
+		}
+	case len(found) < len(keys): // guards are never deleted: this is another database than it was
+		l.known.forget()
 		return eventlog.ErrAgain
 	case made == 0:
-		r.guards.add(keys)
+		l.known.add(keys)
 	}
 	return nil
 }
 
-// selectGuards reads those of the guards that are there and says how many that were.
-func selectGuards(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, suffix string) (found int, _ error) {
+// selectGuards reads those of the guards that are there, and free if it does not wait.
+func (l *loader) selectGuards(ctx context.Context, keys []consistency.Key) (map[consistency.Key]bool, error) {
 	pairs := make([][]any, len(keys))
 	for i, k := range keys {
 		pairs[i] = []any{k.Constraint, string(k.Scope)}
 	}
 	in, args := values(`SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `, pairs)
-	rs, err := db.QueryContext(ctx, in+")"+suffix, args...)
+	rs, err := l.db.QueryContext(ctx, l.begun(in)+")"+l.lock(`"constraint", scope`, "UPDATE"), args...)
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
 	defer func() { _ = rs.Close() }()
+	found := make(map[consistency.Key]bool, len(keys))
 	for rs.Next() {
 		var g consistency.Guard
 		if err := rs.Scan(&g.Constraint, &g.Scope, &g.Last); err != nil {
-			return 0, err
+			return nil, err
 		}
-		s.SetGuard(g.Key, g.Last)
-		found++
+		l.state.SetGuard(g.Key, g.Last)
+		found[g.Key] = true
 	}
 	return found, rs.Err()
 }
 
 const rowColumns = `"constraint", scope, key, owner, cause, ancestors`
 
-func loadRows(ctx context.Context, db bun.IDB, keys []consistency.Key, s *consistency.State, locking bool) error {
-	if len(keys) == 0 {
-		return nil
+// held reads rows that are to stay, locked if it is locking.
+func (l *loader) held(ctx context.Context, keys []consistency.Key) error {
+	found, err := l.rows(ctx, keys, l.lock(`"constraint", scope, key`, "SHARE"))
+	if err != nil || !l.skipping || len(found) == len(keys) {
+		return err
 	}
-	suffix := ""
-	if locking {
-		suffix = ` ORDER BY "constraint", scope, key FOR SHARE`
+	// What was not found is not there, or somebody else's: then it can be read all the same.
+	var missing []consistency.Key
+	for _, k := range keys {
+		if !found[k] {
+			missing = append(missing, k)
+		}
+	}
+	there, err := l.rows(ctx, missing, "")
+	for _, k := range missing {
+		if there[k] {
+			l.waiting.Held = append(l.waiting.Held, k)
+		}
+	}
+	return err
+}
+
+// rows reads rows, and says which are there.
+func (l *loader) rows(ctx context.Context, keys []consistency.Key, lock string) (map[consistency.Key]bool, error) {
+	if len(keys) == 0 {
+		return nil, nil
 	}
 	triples := make([][]any, len(keys))
 	for i, k := range keys {
-		s.SetRow(k, nil)
+		l.state.SetRow(k, nil)
 		triples[i] = []any{k.Constraint, string(k.Scope), k.Key}
 	}
 	in, args := values(`SELECT `+rowColumns+` FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `, triples)
-	rs, err := db.QueryContext(ctx, in+")"+suffix, args...)
+	rs, err := l.db.QueryContext(ctx, l.begun(in)+")"+lock, args...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = rs.Close() }()
+	found := make(map[consistency.Key]bool, len(keys))
 	for rs.Next() {
 		row, err := scanRow(rs)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		s.SetRow(row.Key, &row)
+		l.state.SetRow(row.Key, &row)
+		found[row.Key] = true
 	}
-	return rs.Err()
+	return found, rs.Err()
 }
 
-// loadOwned reads all rows of owners (in Key) and of scopes, in one pass, and locks them against everybody else.
-func loadOwned(ctx context.Context, db bun.IDB, owners, scopes []consistency.Key, s *consistency.State, locking bool) error {
+// owned reads all rows of owners (in Key) and of scopes, in one pass; locking, it locks them against everybody else.
+func (l *loader) owned(ctx context.Context, owners, scopes []consistency.Key, locking bool) ([]consistency.Row, error) {
 	if len(owners)+len(scopes) == 0 {
-		return nil
+		return nil, nil
 	}
-	q := db.NewSelect().TableExpr("register_rows").ColumnExpr(rowColumns).OrderExpr(`"constraint", scope, key`)
-	s.Forget(owners, scopes)
+	l.state.Forget(owners, scopes)
+	var where []string
+	var args []any
 	for _, k := range owners {
-		s.SetOwned(k)
-		q = q.WhereOr(`owner = ? AND "constraint" = ?`, k.Key, k.Constraint)
+		l.state.SetOwned(k)
+		where, args = append(where, `owner = ? AND "constraint" = ?`), append(args, k.Key, k.Constraint)
 	}
 	for _, k := range scopes {
-		s.SetScope(k)
-		q = q.WhereOr(`"constraint" = ? AND scope = ?`, k.Constraint, string(k.Scope))
+		l.state.SetScope(k)
+		where, args = append(where, `"constraint" = ? AND scope = ?`), append(args, k.Constraint, string(k.Scope))
 	}
+	order := ` ORDER BY "constraint", scope, key`
 	if locking {
-		q = q.For("UPDATE")
+		order = l.lock(`"constraint", scope, key`, "UPDATE")
 	}
-	rs, err := q.Rows(ctx)
+	rs, err := l.db.QueryContext(ctx, l.begun(`SELECT `+rowColumns+` FROM register_rows WHERE `)+strings.Join(where, " OR ")+order, args...)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	defer func() { _ = rs.Close() }()
+	var rows []consistency.Row
 	for rs.Next() {
 		row, err := scanRow(rs)
 		if err != nil {
-			return err
+			return nil, err
 		}
-		s.SetRow(row.Key, &row)
+		l.state.SetRow(row.Key, &row)
+		rows = append(rows, row)
 	}
-	return rs.Err()
+	return rows, rs.Err()
+}
+
+// skippedOwned finds the owners and scopes of which a row can be seen that could not be locked.
+func (l *loader) skippedOwned(q consistency.Questions, locked, seen []consistency.Row) {
+	ours := make(map[consistency.Key]bool, len(locked))
+	for _, r := range locked {
+		ours[r.Key] = true
+	}
+	for _, r := range seen {
+		if ours[r.Key] {
+			continue
+		}
+		if k := (consistency.Key{Constraint: r.Constraint, Key: string(r.Owner)}); slices.Contains(q.Owned, k) {
+			l.waiting.Owned = append(l.waiting.Owned, k)
+		}
+		if k := (consistency.Key{Constraint: r.Constraint, Scope: r.Scope}); slices.Contains(q.Scopes, k) {
+			l.waiting.Scopes = append(l.waiting.Scopes, k)
+		}
+	}
 }
 
 func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {

@@ -1,0 +1,307 @@
+package consistency
+
+import (
+	"context"
+	"fmt"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"time"
+
+	"accession/platform/problem"
+)
+
+// ErrQueueFull: too many wait in the lane already.
+var ErrQueueFull = problem.New(problem.Unavailable, "queue-full", "Too many requests are waiting to be stored. Try again in a moment.")
+
+// lane is where units line up that are kept in queue: one for each log and process, first come, first served. Whoever finds it
+// idle starts it; it stores all that wait, up to a batch, in one transaction, while the next gather, until nobody waits.
+//
+// The lane waits for nobody but the log's head. A unit that needs what somebody else holds, in another process or a
+// transaction of its own, is set aside, in a line for those who need the same, with transactions that wait: whoever else comes
+// for it lines up there, so places are kept, and the others go on.
+//
+// The lane is not the guard: that it is the only one, or that a unit goes through it at all, is relied on nowhere. The locks,
+// the indexes and the order of the log are the same as in every mode.
+type lane struct {
+	r *Runner
+
+	mu      sync.Mutex
+	tickets uint64
+	depth   int // how many wait, in all lines
+	main    line
+	aside   map[Key]*line // the line for what somebody else holds
+	slots   chan struct{} // bounds the transactions that wait for others
+	target  int           // how many the lane waits for before it goes on
+	reached chan struct{} // closed when so many are there; nil when it does not wait
+}
+
+// line is units in a line, in the order of their tickets. Those being stored are not in it any more.
+type line struct {
+	on      []Key // what those in it wait for; nothing: it is the lane itself
+	waiting []*place
+	running bool
+}
+
+// maxAside is how many transactions wait for others at once: each holds a connection.
+const maxAside = 4
+
+func newLane(r *Runner) *lane {
+	return &lane{r: r, aside: map[Key]*line{}, slots: make(chan struct{}, maxAside)}
+}
+
+// place is an attempt's place in the lane.
+type place struct {
+	a      *attempt
+	ticket uint64
+	done   chan struct{} // closed when the attempt has its answer
+
+	mu      sync.Mutex
+	claimed bool // a transaction has it: its caller waits for the answer
+	gone    bool // its caller has gone: it must not be run
+}
+
+// claim reports whether the attempt may be stored, and keeps its caller from leaving.
+func (p *place) claim() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.claimed = !p.gone
+	return p.claimed
+}
+
+// leave reports whether the caller may go. Then nobody touches the attempt any more.
+func (p *place) leave() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.gone = !p.claimed
+	return p.gone
+}
+
+// run lines the attempt up and waits until it has its answer. With an error it has none: there was no room, or ctx ended while
+// it was waiting, and then it will never run.
+func (l *lane) run(ctx context.Context, a *attempt, settings Settings) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	p := &place{a: a, done: make(chan struct{})}
+	if a.place != nil {
+		p.ticket = a.place.ticket // it has been here, and keeps its place
+	}
+	a.place = p
+	if !l.enter(p, settings) {
+		a.count(Busy)
+		return a.later(ErrQueueFull.Because(fmt.Errorf("%d wait", settings.Depth)))
+	}
+	select {
+	case <-p.done:
+		return nil
+	case <-ctx.Done():
+		if !p.leave() {
+			<-p.done
+			return nil
+		}
+		l.drop(p)
+		return ctx.Err()
+	}
+}
+
+func (l *lane) enter(p *place, settings Settings) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.depth >= settings.Depth && p.ticket == 0 {
+		return false
+	}
+	if p.ticket == 0 {
+		l.tickets++
+		p.ticket = l.tickets
+	}
+	l.lineUp(&l.main, p)
+	return true
+}
+
+// lineUp puts the place into the line, and sets it going. l.mu is held.
+func (l *lane) lineUp(ln *line, p *place) {
+	at := len(ln.waiting)
+	for at > 0 && ln.waiting[at-1].ticket > p.ticket {
+		at--
+	}
+	ln.waiting = slices.Insert(ln.waiting, at, p)
+	l.count(1)
+	if l.reached != nil && len(l.main.waiting) >= l.target {
+		close(l.reached)
+		l.reached = nil
+	}
+	if !ln.running {
+		ln.running = true
+		go l.drive(ln)
+	}
+}
+
+// count keeps the depth. l.mu is held.
+func (l *lane) count(n int) {
+	l.depth += n
+	l.r.Meter.Queued(l.depth)
+}
+
+// drop takes a place out whose caller has gone, if it is still in a line.
+func (l *lane) drop(p *place) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	lines := []*line{&l.main}
+	for _, ln := range l.aside {
+		lines = append(lines, ln)
+	}
+	for _, ln := range lines {
+		if i := slices.Index(ln.waiting, p); i >= 0 {
+			ln.waiting = slices.Delete(ln.waiting, i, i+1)
+			l.count(-1)
+			return
+		}
+	}
+}
+
+// drive stores what is in the line until nothing is left. Its transactions belong to no caller: whoever leaves harms nobody.
+func (l *lane) drive(ln *line) {
+	for {
+		batch := l.next(ln)
+		if batch == nil {
+			return
+		}
+		began := time.Now()
+		for _, s := range l.store(batch, ln) {
+			l.setAside(s)
+		}
+		if len(batch) > 1 && ln == &l.main {
+			l.gather(len(batch), time.Since(began)/gathering)
+		}
+	}
+}
+
+// gathering is the part of the time a batch took that the lane waits, at most, for those who have just had their answer to come
+// again. Without it busy writers fall into two halves, one waiting while the other is stored, and every batch is half as large
+// as it could be; what a batch costs hardly depends on its size.
+const gathering = 4
+
+// gather waits until n more than wait now do, or the batch is full, or for d.
+func (l *lane) gather(n int, d time.Duration) {
+	full := l.r.Settings().Batch
+	l.mu.Lock()
+	l.target = min(len(l.main.waiting)+n, full)
+	if len(l.main.waiting) >= l.target {
+		l.mu.Unlock()
+		return
+	}
+	reached := make(chan struct{})
+	l.reached = reached
+	l.mu.Unlock()
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-reached:
+	case <-timer.C:
+		l.mu.Lock()
+		l.reached = nil
+		l.mu.Unlock()
+	}
+}
+
+// next takes the next batch, or ends the line. Whoever needs what is waited for in a line already is sent there.
+func (l *lane) next(ln *line) []*place {
+	settings := l.r.Settings()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	var batch []*place
+	rest := ln.waiting[:0]
+	for i, p := range ln.waiting {
+		if len(batch) == settings.Batch {
+			rest = append(rest, ln.waiting[i:]...)
+			break
+		}
+		l.count(-1)
+		if ln == &l.main {
+			if other := l.lineOn(p.a.plan.load.keys()); other != nil {
+				l.lineUp(other, p)
+				continue
+			}
+		}
+		batch = append(batch, p)
+	}
+	clear(ln.waiting[len(rest):])
+	ln.waiting = rest
+	if batch == nil {
+		ln.running = false
+		for _, k := range ln.on {
+			delete(l.aside, k)
+		}
+	}
+	return batch
+}
+
+// lineOn is a line in which one waits for one of the keys; nil when there is none. l.mu is held.
+func (l *lane) lineOn(keys []Key) *line {
+	if len(l.aside) == 0 {
+		return nil
+	}
+	for _, k := range keys {
+		if ln := l.aside[k]; ln != nil {
+			return ln
+		}
+	}
+	return nil
+}
+
+// setAside lines up a unit for what others hold.
+func (l *lane) setAside(s stuck) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	ln := l.lineOn(s.on)
+	if ln == nil {
+		ln = &line{}
+	}
+	for _, k := range s.on {
+		if l.aside[k] == nil {
+			l.aside[k] = ln
+			ln.on = append(ln.on, k)
+		}
+	}
+	l.lineUp(ln, s.place)
+}
+
+// store stores a batch and tells its callers, except those of units that are to be set aside.
+func (l *lane) store(batch []*place, ln *line) []stuck {
+	members := make([]*attempt, len(batch))
+	for i, p := range batch {
+		members[i] = p.a
+	}
+	aside := l.guarded(members, ln != &l.main)
+	l.r.meet(members)
+	l.r.Meter.Batched(len(members) - len(aside))
+	waits := map[*place]bool{}
+	for _, s := range aside {
+		waits[s.place] = true
+	}
+	for _, p := range batch {
+		if !waits[p] {
+			close(p.done)
+		}
+	}
+	return aside
+}
+
+// guarded stores the members. A panic is their error, not the process's.
+func (l *lane) guarded(members []*attempt, patient bool) (aside []stuck) {
+	if patient {
+		l.slots <- struct{}{}
+		defer func() { <-l.slots }()
+	}
+	defer func() {
+		if p := recover(); p != nil {
+			l.r.Logger.Error("lane panicked", "panic", p, "stack", string(debug.Stack()))
+			for _, m := range members {
+				m.fail(fmt.Errorf("store: panic: %v", p))
+			}
+			aside = nil
+		}
+	}()
+	return l.r.store(context.Background(), members, patient)
+}
