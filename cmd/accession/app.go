@@ -42,12 +42,14 @@ func (c *cli) load() (config.Config, []config.Setting, error) {
 		return config.Config{}, nil, err
 	}
 	modes := map[string][]string{}
+	defaults := map[string]string{}
 	for _, d := range set.Describe() {
+		defaults[d.Name] = d.Default.String()
 		for _, m := range d.Modes {
 			modes[d.Name] = append(modes[d.Name], m.String())
 		}
 	}
-	return config.Load(config.Sources{File: c.config, Env: c.env, Flags: c.flags, Constraints: modes})
+	return config.Load(config.Sources{File: c.config, Env: c.env, Flags: c.flags, Constraints: modes, Modes: defaults})
 }
 
 // access is what a command wants to do with the database.
@@ -195,7 +197,7 @@ func newBus(a *app) (*bus.Bus, error) {
 
 func newRunner(a *app, l eventlog.Log, r consistency.Register, set *consistency.Set, modes *operations.Modes, meter consistency.Meter, p *projection.Projectionist, b *bus.Bus, m *telemetry.Metrics) usecase.Runner {
 	return m.Runner(consistency.NewRunner(consistency.Config{
-		Log: l, Register: r, Set: set, Settings: modes.Settings,
+		Log: l, Register: r, Set: set, Settings: modes.Settings, Abreast: registerdb.Abreast(a.db.Dialect),
 		Immediate: p.Immediate(), Meter: meter, Logger: a.logger,
 		Committed: func(ctx context.Context, receipt usecase.Receipt) {
 			modes.Committed(receipt.Events)

@@ -61,7 +61,7 @@ func (c *cli) runConstraintsList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := c.list(false, "constraint", "mode", "scope", "kind", "can be", "attempts", "conflicts", "wait p95")
+	l := c.list(false, "constraint", "mode", "scope", "kind", "can be", "attempts", "conflicts", "wait p95, ms")
 	var advice []string
 	for _, o := range all {
 		mode := o.Mode
@@ -74,13 +74,13 @@ func (c *cli) runConstraintsList(ctx context.Context) error {
 			conflicts = fmt.Sprintf("%.1f %%", 100*figures.ConflictRate)
 		}
 		if figures.WaitP95 != nil {
-			wait = fmt.Sprintf("%.2f ms", *figures.WaitP95)
+			wait = fmt.Sprintf("%.1f", *figures.WaitP95)
 		}
 		if err := l.add(o, o.Name, mode, o.Scope, o.Kind, strings.Join(o.Modes, ", "), figures.Attempts, conflicts, wait); err != nil {
 			return err
 		}
 		for _, a := range o.Advice {
-			advice = append(advice, fmt.Sprintf("%s (%s: %s)", a.Text, a.Rule, a.Because))
+			advice = append(advice, fmt.Sprintf("%s (rule %s, in %s)", a.Text, a.Rule, a.Because))
 		}
 	}
 	if err := l.end(); err != nil || l.mode != "table" || len(advice) == 0 {
@@ -269,7 +269,9 @@ func (c *cli) changeModeThere(ctx context.Context, cfg config.Config, server str
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		var p struct{ Detail string }
+		var p struct {
+			Detail string `json:"detail"`
+		}
 		_ = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&p) // the status says enough
 		return modeChange{}, unanswered.Because(fmt.Errorf("%s: %s", answer.Status, p.Detail))
 	}

@@ -9,6 +9,7 @@ import (
 	"accession/modules/exchange"
 	"accession/modules/exchange/gutenberg"
 	"accession/modules/exchange/sample"
+	"accession/modules/library/libraryevents"
 	"accession/platform/eventlog"
 	"accession/platform/httpapi"
 	"accession/platform/module"
@@ -85,7 +86,9 @@ const sampleLibrary = "Sample library"
 // fillWithSample fills an empty database, or finishes what an earlier run, killed half-way, began. A database that has
 // anything else in it is left alone.
 func (c *cli) fillWithSample(ctx context.Context, a *app, runner usecase.Runner, log eventlog.Reader) error {
-	first, err := eventlog.Collect(log.Read(ctx, eventlog.Query{Limit: 1}))
+	// Every catalogue begins with a library; that a mode was set before is nothing that the sample would be mixed with.
+	opened := (*libraryevents.LibraryOpened)(nil).EventType()
+	first, err := eventlog.Collect(log.Read(ctx, eventlog.Query{Types: []string{opened}, Limit: 1}))
 	if err != nil {
 		return err
 	}

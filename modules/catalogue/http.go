@@ -11,6 +11,7 @@ import (
 	"accession/modules/editions/editionsevents"
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
+	"accession/platform/eventlog"
 	"accession/platform/httpapi"
 	"accession/platform/module"
 	"accession/platform/problem"
@@ -55,6 +56,7 @@ func (b BookBody) Asks(then AddedBook) bool {
 
 type addBookInput struct {
 	httpapi.Actor
+	httpapi.Repeatable
 	Category string `path:"id" doc:"The category's id."`
 	Body     BookBody
 }
@@ -83,6 +85,7 @@ type correctBookInput struct {
 
 type moveBookInput struct {
 	httpapi.Actor
+	httpapi.Repeatable
 	httpapi.Precondition
 	ID   string `path:"id" doc:"The book's id."`
 	Body struct {
@@ -116,12 +119,12 @@ func routes(api *httpapi.API, env module.Env) {
 		}
 		cmd.Category = category
 		req := cmd.Request(in.Who())
-		req.Fresh = in.Body.ID == nil
+		req.Fresh, req.Token = in.Body.ID == nil, in.Token(ctx)
 		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
-		number, err := numberOf(ctx, env.Log, category)
+		number, err := numberOf(ctx, eventlog.AsOf(env.Log, receipt.Position), category)
 		if err != nil {
 			return nil, err
 		}
@@ -199,7 +202,9 @@ func changeRoutes(api *httpapi.API, env module.Env) {
 		if cmd.To.UnmarshalText([]byte(in.Body.Category)) != nil || cmd.To.IsZero() {
 			return nil, problem.InvalidField("body.category_id", in.Body.Category, "is not a UUID: name a category of the book's library")
 		}
-		b, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
+		req := cmd.Request(in.Who())
+		req.Token = in.Token(ctx)
+		b, err := change(ctx, cmd.ID, req)
 		return b, targetMissing(problem.Under("body.", err))
 	})
 

@@ -36,7 +36,7 @@ type form struct {
 	submit string
 
 	// makes says that something new comes of it. Its id is in the form, so that a form sent twice makes one thing.
-	// Other forms change the thing in the path: the version that was shown is in them.
+	// Other forms change the thing in the path: the version that was shown is in them, and a name for the request, to the same end.
 	makes  bool
 	inputs func(ctx context.Context, db bun.IDB, way line) ([]web.Input, error)
 	// ask gives the command, and the thing to show when it is done.
@@ -274,7 +274,14 @@ func (f form) send(d desk) func(*http.Request) (web.Page, error) {
 		err = s.wrong.Err()
 		var receipt usecase.Receipt
 		if err == nil {
-			receipt, err = d.runner.Run(r.Context(), cmd.Request(who.Who()))
+			req := cmd.Request(who.Who())
+			if token, wrong := uuid.Parse(s.text("token")); wrong == nil && !f.makes {
+				req.Token = usecase.Token{Key: token.String(), Fingerprint: usecase.Fingerprint(r.URL.Path, s.typed)}
+			}
+			if receipt, err = d.runner.Run(r.Context(), req); errors.Is(err, consistency.ErrTokenReused) { // sent, and changed after that
+				req.Token = usecase.Token{}
+				receipt, err = d.runner.Run(r.Context(), req)
+			}
 			err = problem.Join(s.misread.Err(), err)
 		}
 		if err != nil {
@@ -306,7 +313,7 @@ func (f form) again(d desk, r *http.Request, s *sent, err error) (web.Page, erro
 	if f.makes {
 		at.Hidden["id"] = s.fresh.String()
 	} else {
-		at.Hidden["seen"] = strconv.Itoa(s.seen)
+		at.Hidden["seen"], at.Hidden["token"] = strconv.Itoa(s.seen), s.text("token")
 	}
 	about := at.Input(culprits[e.CodeOrKind()])
 	switch {
@@ -323,6 +330,8 @@ func (f form) again(d desk, r *http.Request, s *sent, err error) (web.Page, erro
 		at.Wrong = "This form was sent before, with something else in it, and what it said then is in the catalogue. Send it again only if " +
 			"you want what it says now besides that."
 		at.Hidden["id"] = uuid.Must(uuid.NewV7()).String()
+	case errors.Is(err, consistency.ErrTokenInUse):
+		at.Wrong = "This form was sent a moment ago and is still being stored. Send it again in a moment: it has one effect."
 	case e.Kind == problem.Unavailable:
 		at.Wrong = e.Message + " What you typed is still here: send it again in a moment."
 	case about != nil && len(e.Fields) == 0:
@@ -395,7 +404,7 @@ func (f form) page(d desk, r *http.Request, sent bool) (web.Page, int, error) {
 		if f.makes {
 			body.Form.Hidden["id"] = uuid.Must(uuid.NewV7()).String()
 		} else {
-			body.Form.Hidden["seen"] = strconv.Itoa(version)
+			body.Form.Hidden["seen"], body.Form.Hidden["token"] = strconv.Itoa(version), uuid.Must(uuid.NewV7()).String()
 		}
 		inputs, err := f.inputs(ctx, db, way)
 		body.Form.Inputs = slices.Concat(inputs, []web.Input{{Name: "actor", Label: "Your name", Max: 200, Help: "Recorded with the change, and not checked. Without it you are " + httpapi.Anonymous + "."}})

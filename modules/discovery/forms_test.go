@@ -305,3 +305,30 @@ func TestAFormSentTwiceMakesOneThing(t *testing.T) {
 		}
 	})
 }
+
+func TestAChangeSentTwiceHappensOnce(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, db *database.DB) {
+		s := workshop(t, db)
+		l := s.done(s.fill("/libraries/new", "name=Main"))
+		from := s.done(s.fill(l+"/categories/new", "name=Plays", "title=L’Avare"))
+		to := s.done(s.fill(l+"/categories/new", "name=Poems", "title=Odes"))
+		book := s.done(s.fill(from+"/books/new", "title=Hamlet"))
+		edit := s.fill(book+"/edit", "title=Hamlet, Prince of Denmark")
+		s.done(edit)
+		move := s.fill(book+"/move", "category_id="+strings.TrimPrefix(to, "/categories/"))
+		s.done(move)
+		gone := s.fill(book + "/withdraw")
+		s.done(gone)
+		before, _ := s.log.Head(t.Context())
+		for _, f := range []sheet{edit, move, gone} {
+			if got := s.done(f); got != book {
+				t.Errorf("%s, sent twice, leads to %s", f.path, got)
+			}
+		}
+		s.says(s.send(edit.with("title=Othello")), 404, "Othello") // another change is looked at as one
+		if after, _ := s.log.Head(t.Context()); after.Position != before.Position {
+			t.Errorf("%d events, then %d", before.Position, after.Position)
+		}
+	})
+}

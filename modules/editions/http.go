@@ -8,6 +8,7 @@ import (
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
 	"accession/platform/consistency"
+	"accession/platform/eventlog"
 	"accession/platform/httpapi"
 	"accession/platform/module"
 	"accession/platform/problem"
@@ -43,6 +44,7 @@ func (b ImprintBody) Imprint() Imprint {
 
 type addEditionInput struct {
 	httpapi.Actor
+	httpapi.Repeatable
 	Book string `path:"id" doc:"The book's id."`
 	Body struct {
 		ID   *string `json:"id,omitempty" doc:"A UUID of your own, to be able to repeat the request."`
@@ -104,12 +106,12 @@ func routes(api *httpapi.API, env module.Env) {
 			return nil, err
 		}
 		req := cmd.Request(in.Who())
-		req.Fresh = in.Body.ID == nil
+		req.Fresh, req.Token = in.Body.ID == nil, in.Token(ctx)
 		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
-		category, book, err := placeOf(ctx, env.Log, cmd.Book)
+		category, book, err := placeOf(ctx, eventlog.AsOf(env.Log, receipt.Position), cmd.Book)
 		if err != nil {
 			return nil, err
 		}

@@ -46,11 +46,12 @@ type Config struct {
 	Turned func()                         // called when a mode has had its turn; nil: nothing is
 }
 
-// rounds is how often each mode has its turn.
-const rounds = 3
+// rounds is how often each mode has its turn: often enough that what else the machine does is shared, for long enough that
+// beginning and ending do not count.
+func (c Config) rounds() int { return int(min(12, max(3, c.Duration/(time.Second/2)))) }
 
 // Turns is how often Turned will be called.
-func (c Config) Turns() int { return rounds * len(c.Modes) * len(c.Scopes) }
+func (c Config) Turns() int { return c.rounds() * len(c.Modes) * len(c.Scopes) }
 
 // Row is what was measured of one mode over so many scopes. Its JSON is a contract with users.
 type Row struct {
@@ -219,7 +220,7 @@ func (c Config) measure(ctx context.Context, scopes int, turns []*turn) ([]Row, 
 		of[&t.Variant] = t
 		variants = append(variants, &t.Variant)
 	}
-	err := Turns{Writers: c.Writers, Rounds: rounds, Length: c.Duration / rounds}.Run(ctx, variants,
+	err := Turns{Writers: c.Writers, Rounds: c.rounds(), Length: c.Duration / time.Duration(c.rounds())}.Run(ctx, variants,
 		func(ctx context.Context, v *Variant) error { return of[v].bench.space.wake(ctx, c.Writers) },
 		func(ctx context.Context, v *Variant) error {
 			t := of[v]
@@ -323,6 +324,7 @@ func (b *bench) runner(mode consistency.Mode, m consistency.Meter) *consistency.
 	}
 	return consistency.NewRunner(consistency.Config{
 		Log: b.log, Register: b.register, Set: b.set, Settings: func() consistency.Settings { return settings }, Meter: m,
+		Abreast: registerdb.Abreast(b.space.Dialect),
 	})
 }
 

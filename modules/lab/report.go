@@ -95,9 +95,8 @@ type entry struct {
 
 // A plot has a line for each mode: its name at the left, then a scale from left to right.
 const (
-	plotLeft  = 92
-	plotWidth = 560
-	plotRight = plotLeft + plotWidth
+	plotLeft  = 102
+	plotWidth = 550
 	lineHigh  = 30
 	plotTop   = 8
 )

@@ -23,11 +23,11 @@ func TestVariantsTakeTurns(t *testing.T) {
 		answers := []error{nil, nil, lost, busy, taken}
 		variants := []*lab.Variant{
 			{Name: "fast", Do: func(context.Context, int) error {
-				time.Sleep(time.Second)
+				<-time.After(time.Second)
 				return nil
 			}},
 			{Name: "mixed", Do: func(_ context.Context, i int) error {
-				time.Sleep(time.Duration(i+1) * time.Millisecond)
+				<-time.After(time.Duration(i+1) * time.Millisecond)
 				return answers[i%len(answers)]
 			}},
 		}
@@ -57,9 +57,9 @@ func TestVariantsTakeTurns(t *testing.T) {
 		if v.Accepted != 4 || v.Rejected != 2 || v.Refused != 4 || v.Busy != 15*time.Millisecond {
 			t.Errorf("mixed: %+v", v)
 		}
-		for q, ms := range map[float64]time.Duration{0: 1, .25: 1, .5: 2, .51: 6, .75: 6, .95: 7, 1: 7} {
-			if got := v.Quantile(q); got != ms*time.Millisecond {
-				t.Errorf("quantile %v is %v, want %v ms", q, got, int(ms))
+		for q, ms := range map[float64]int64{0: 1, .25: 1, .5: 2, .51: 6, .75: 6, .95: 7, 1: 7} {
+			if got := v.Quantile(q); got.Milliseconds() != ms {
+				t.Errorf("quantile %v is %v, want %v ms", q, got, ms)
 			}
 		}
 	})

@@ -20,6 +20,7 @@ import (
 
 type openLibraryInput struct {
 	httpapi.Actor
+	httpapi.Repeatable
 	Body struct {
 		ID   *string `json:"id,omitempty" doc:"A UUID of your own, to be able to repeat the request."`
 		Name string  `json:"name" doc:"1 to 200 characters."`
@@ -28,6 +29,7 @@ type openLibraryInput struct {
 
 type createCategoryInput struct {
 	httpapi.Actor
+	httpapi.Repeatable
 	Library string `path:"id" doc:"The library's id."`
 	Body    struct {
 		ID   *string            `json:"id,omitempty" doc:"A UUID of your own, to be able to repeat the request."`
@@ -87,7 +89,7 @@ func libraryRoutes(api *httpapi.API, env module.Env) {
 			return nil, err
 		}
 		req := cmd.Request(in.Who())
-		req.Fresh = in.Body.ID == nil
+		req.Fresh, req.Token = in.Body.ID == nil, in.Token(ctx)
 		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
@@ -130,7 +132,7 @@ func categoryRoutes(api *httpapi.API, env module.Env) {
 		}
 		cmd.Book = book
 		req := cmd.Request(in.Who())
-		req.Fresh = in.Body.ID == nil
+		req.Fresh, req.Token = in.Body.ID == nil, in.Token(ctx)
 		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)

@@ -376,7 +376,7 @@ func TestModesAreFollowed(t *testing.T) {
 			must(t, err)
 			began := time.Now()
 			for modes.Settings().Modes["guest-number"].String() != test.want {
-				time.Sleep(time.Millisecond) // in the bubble, where it takes no time
+				<-time.After(time.Millisecond) // in the bubble, where it takes no time
 			}
 			if took := time.Since(began); took > 2*time.Second {
 				t.Errorf("%s was in force after %v", test.mode, took)

@@ -30,6 +30,18 @@ func constraints() map[string][]string {
 	return c
 }
 
+// documented are the same constraints, which can also have the modes that are their defaults in accession.yaml.
+func documented() Sources {
+	s := Sources{Constraints: constraints(), Modes: map[string]string{"category-name": "retry", "isbn": "retry"}}
+	for name := range s.Constraints {
+		s.Constraints[name] = append(s.Constraints[name], "retry")
+	}
+	for _, name := range []string{"category-number", "book-number", "edition-number"} {
+		s.Modes[name] = "queue"
+	}
+	return s
+}
+
 // write puts text into a file of the test's own.
 func write(t testing.TB, text string) string {
 	t.Helper()
@@ -105,14 +117,16 @@ func TestTheFileThatDocumentsTheKeys(t *testing.T) {
 		t.Fatal(err)
 	}
 	file := write(t, string(text))
-	got, settings, err := Load(Sources{File: file, Constraints: constraints()})
+	sources := documented()
+	sources.File = file
+	got, settings, err := Load(sources)
 	if err != nil {
 		t.Fatal(err)
 	}
 
 	t.Run("has the defaults", func(t *testing.T) {
 		t.Parallel()
-		want, _, err := Load(Sources{Constraints: constraints()})
+		want, _, err := Load(documented())
 		if err != nil {
 			t.Fatal(err)
 		}

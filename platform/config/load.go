@@ -37,6 +37,8 @@ type Sources struct {
 
 	// Constraints is the modes that each constraint can have, by the constraint's name: modules own them.
 	Constraints map[string][]string
+	// Modes is the default mode of each constraint, by its name; one that is missing has DefaultMode.
+	Modes map[string]string
 }
 
 // Load reads the sources and gives the configuration with the settings that it consists of, in the order of
@@ -44,7 +46,7 @@ type Sources struct {
 // Fields have an entry, for each mistake. Any other error is a mistake in the program: a constraint without modes, or two keys
 // with one variable.
 func Load(s Sources) (Config, []Setting, error) {
-	l, err := newLoader(s.Constraints)
+	l, err := newLoader(s.Constraints, s.Modes)
 	if err != nil {
 		return Config{}, nil, err
 	}
@@ -85,7 +87,7 @@ type loader struct {
 	messages   []string // the same with the place in front, where editors look for it
 }
 
-func newLoader(constraints map[string][]string) (*loader, error) {
+func newLoader(constraints map[string][]string, modes map[string]string) (*loader, error) {
 	l := &loader{
 		keys:       table(constraints),
 		byName:     map[string]key{},
@@ -106,8 +108,8 @@ func newLoader(constraints map[string][]string) (*loader, error) {
 			return nil, fmt.Errorf("make table of keys: constraint %q needs a name without dots and at least one mode", name)
 		}
 		defaults[modesPrefix+name] = can[0]
-		if slices.Contains(can, DefaultMode) {
-			defaults[modesPrefix+name] = DefaultMode
+		if mode := cmp.Or(modes[name], DefaultMode); slices.Contains(can, mode) {
+			defaults[modesPrefix+name] = mode
 		}
 	}
 	if err := l.merged.Load(structs.Provider(Default(), "koanf"), nil); err != nil {

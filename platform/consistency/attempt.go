@@ -22,6 +22,7 @@ type attempt struct {
 	*Runner
 	req    usecase.Request
 	key    string
+	token  string // as a key of the log; "" when there is none
 	unit   uuid.UUID
 	ids    []uuid.UUID // of events, drawn once for the request
 	number int         // of the present attempt, from 1
@@ -41,14 +42,21 @@ type attempt struct {
 	events []event.Envelope // as stored
 	before *eventlog.Done   // what the same request stored before
 	err    error
+
+	earlier bool // the answer is what another request stored, before this one
 }
 
 // run makes one attempt. An *again may be run again; any other error is the answer.
 func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, error) {
-	a.executed, a.events, a.before, a.err = false, nil, nil, nil
+	a.executed, a.events, a.before, a.err, a.earlier = false, nil, nil, nil, false
 	a.Probe(ctx, Begin)
-	if err := a.prepare(ctx, settings); err != nil || !a.executed {
+	switch err := a.prepare(ctx, settings); {
+	case err != nil:
 		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
+	case !a.executed && a.token != "":
+		return a.note(ctx, "")
+	case !a.executed:
+		return usecase.Receipt{}, nil
 	}
 	if len(a.plan.compare) > 0 {
 		if err := a.Register.Load(ctx, nil, Questions{Guards: a.plan.compare}, a.seen); err != nil {
@@ -168,19 +176,49 @@ func (a *attempt) eventID(i int) uuid.UUID {
 	return a.ids[i]
 }
 
-// repeatable reports whether the request may have been done before, by itself or an earlier attempt.
-func (a *attempt) repeatable() bool { return a.number > 1 || (a.req.Key != "" && !a.req.Fresh) }
-
-func (a *attempt) asThen(ctx context.Context, d eventlog.Done) (usecase.Receipt, error) {
-	if !bytes.Equal(d.Fingerprint, a.req.Fingerprint) {
-		return usecase.Receipt{}, ErrIDTaken
+// names are the keys under which the request may have been done before, by itself or an earlier attempt: the one that counts
+// first.
+func (a *attempt) names() []string {
+	var names []string
+	if a.token != "" {
+		names = append(names, a.token)
 	}
-	events, err := eventlog.Events(ctx, a.Log, d)
+	if a.number > 1 || (a.req.Key != "" && !a.req.Fresh) {
+		names = append(names, a.key)
+	}
+	return names
+}
+
+// asThen answers with what was stored under one of the request's keys.
+func (a *attempt) asThen(ctx context.Context, d eventlog.Done) (usecase.Receipt, error) {
+	asked, other := a.req.Fingerprint, ErrIDTaken
+	if d.Key == a.token {
+		asked, other = a.req.Token.Fingerprint, ErrTokenReused
+	}
+	if !bytes.Equal(d.Fingerprint, asked) {
+		return usecase.Receipt{}, other
+	}
+	of := d
+	if d.Key == a.token && len(d.Answer) > 0 { // see note
+		var err error
+		if of, _, err = a.Log.Done(ctx, string(d.Answer)); err != nil {
+			return usecase.Receipt{}, err
+		}
+	}
+	events, err := eventlog.Events(ctx, a.Log, of)
 	if err != nil {
 		return usecase.Receipt{}, err
 	}
 	// Ours, if an earlier attempt was stored without our being told; else somebody's who asked before.
-	return receipt(events, len(events) == 0 || events[0].Unit != a.unit), nil
+	a.earlier = len(events) == 0 || events[0].Unit != a.unit
+	if a.earlier && d.Key != a.token && a.token != "" {
+		return a.note(ctx, d.Key)
+	}
+	r := receipt(events, a.earlier && of.Key != a.token)
+	if len(events) == 0 {
+		r.Position = d.Position
+	}
+	return r, nil
 }
 
 func receipt(events []event.Envelope, repeated bool) usecase.Receipt {
@@ -223,13 +261,23 @@ func (a *attempt) settle(ctx context.Context, err error) (usecase.Receipt, error
 	return usecase.Receipt{}, a.busy(err, ErrScopeBusy)
 }
 
+// done looks up what was stored under the first of the names that is there.
+func (a *attempt) done(ctx context.Context, names ...string) (d eventlog.Done, found bool, err error) {
+	for _, name := range names {
+		if d, found, err = a.Log.Done(ctx, name); found || err != nil {
+			break
+		}
+	}
+	return d, found, err
+}
+
 // look looks the request up in the log, also when its caller has gone, and gives a database that was restarted the time to come
 // back.
 func (a *attempt) look(ctx context.Context) (eventlog.Done, bool, error) {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), doubtPatience)
 	defer cancel()
 	for pause := doubtPatience / 200; ; pause *= 2 {
-		d, found, err := a.Log.Done(ctx, a.key)
+		d, found, err := a.done(ctx, append(a.names(), a.key)...)
 		if err == nil || !errors.Is(err, eventlog.ErrAgain) || wait(ctx, pause) != nil {
 			return d, found, err
 		}
@@ -359,10 +407,14 @@ func (a *attempt) refused(ctx context.Context, err error) (usecase.Receipt, erro
 	if ctx.Err() != nil {
 		return usecase.Receipt{}, errors.Join(ctx.Err(), err) // a driver has words of its own for a caller who has gone
 	}
-	if kind := problem.Of(err).Kind; !a.repeatable() || !a.executed || (kind != problem.Conflict && kind != problem.Refused) {
+	// What can stand in the way of a command's second time is a rule, or, as its token goes with any command, whatever it looks at.
+	if kind := problem.Of(err).Kind; a.token == "" && (!a.executed || (kind != problem.Conflict && kind != problem.Refused)) {
 		return usecase.Receipt{}, err
 	}
-	d, found, lookErr := a.Log.Done(ctx, a.key)
+	if errors.Is(err, ErrTokenReused) {
+		return usecase.Receipt{}, err
+	}
+	d, found, lookErr := a.done(ctx, a.names()...)
 	if !found || lookErr != nil {
 		return usecase.Receipt{}, err
 	}

@@ -94,14 +94,19 @@ func (b *batch) store(ctx context.Context) error {
 	units := make([]eventlog.Unit, len(b.accepted))
 	for i, m := range b.accepted {
 		events = append(events, m.events...)
-		units[i] = eventlog.Unit{ID: m.unit, Key: m.key, Fingerprint: m.req.Fingerprint, Events: m.events}
+		units[i] = eventlog.Unit{
+			ID: m.unit, Key: m.key, Fingerprint: m.req.Fingerprint, Events: m.events,
+			Second: eventlog.Second{Key: m.token, Fingerprint: m.req.Token.Fingerprint},
+		}
 	}
 	if b.Immediate != nil {
 		if err := b.Immediate.Play(ctx, tx, events); err != nil {
 			return err
 		}
 	}
-	if err := b.Register.Save(ctx, tx, b.state.changes()); err != nil {
+	delta := b.state.changes()
+	delta.Several = len(b.accepted) > 1
+	if err := b.Register.Save(ctx, tx, delta); err != nil {
 		if lost, ok := errors.AsType[*Lost](err); ok && b.lost(lost) {
 			return errStart
 		}
@@ -129,9 +134,7 @@ func (b *batch) keep(f func(*attempt) bool) {
 func (b *batch) answerRepeated(ctx context.Context, tx eventlog.Tx) error {
 	var keys []string
 	for _, m := range b.members {
-		if m.repeatable() {
-			keys = append(keys, m.key)
-		}
+		keys = append(keys, m.names()...)
 	}
 	if len(keys) == 0 {
 		return nil
@@ -141,11 +144,15 @@ func (b *batch) answerRepeated(ctx context.Context, tx eventlog.Tx) error {
 		return err
 	}
 	b.keep(func(m *attempt) bool {
-		d, done := found[m.key]
-		if done && m.claim() {
-			m.before = &d
+		for _, name := range m.names() {
+			if d, done := found[name]; done {
+				if m.claim() {
+					m.before = &d
+				}
+				return false
+			}
 		}
-		return !done
+		return true
 	})
 	return nil
 }

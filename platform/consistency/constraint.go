@@ -50,7 +50,7 @@ func (s Sequence) spec() *spec {
 }
 
 func (u Unique) spec() *spec {
-	return &spec{name: u.Name, rule: u.Rule, scope: u.Scope, kind: "unique", modes: []Mode{Reject, Retry, Lock, Queue, Adaptive}, fallback: Lock, broken: u.Taken, parts: u.Parts}
+	return &spec{name: u.Name, rule: u.Rule, scope: u.Scope, kind: "unique", modes: []Mode{Reject, Retry, Lock, Queue, Adaptive}, fallback: Retry, broken: u.Taken, parts: u.Parts}
 }
 
 func (r Reference) spec() *spec {

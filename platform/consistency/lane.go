@@ -1,6 +1,7 @@
 package consistency
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"runtime/debug"
@@ -15,7 +16,9 @@ import (
 var ErrQueueFull = problem.New(problem.Unavailable, "queue-full", "Too many requests are waiting to be stored. Try again in a moment.")
 
 // lane is where units line up that are kept in queue: one for each log and process, first come, first served. Whoever finds it
-// idle starts it; it stores all that wait, up to a batch, in one transaction, while the next gather, until nobody waits.
+// idle starts it; it stores all that wait, up to a batch, in one transaction, while the next gather, until nobody waits. Where
+// transactions can overlap it has two under way, of units that have nothing to do with each other: so while one is being
+// committed the other is prepared.
 //
 // The lane waits for nobody but the log's head. A unit that needs what somebody else holds, in another process or a
 // transaction of its own, is set aside, in a line for those who need the same, with transactions that wait: whoever else comes
@@ -26,21 +29,59 @@ var ErrQueueFull = problem.New(problem.Unavailable, "queue-full", "Too many requ
 type lane struct {
 	r *Runner
 
-	mu      sync.Mutex
-	tickets uint64
-	depth   int // how many wait, in all lines
-	main    line
-	aside   map[Key]*line // the line for what somebody else holds
-	slots   chan struct{} // bounds the transactions that wait for others
-	target  int           // how many the lane waits for before it goes on
-	reached chan struct{} // closed when so many are there; nil when it does not wait
+	mu       sync.Mutex
+	tickets  uint64
+	depth    int // how many wait, in all lines
+	main     line
+	underWay []*transaction // of the main line, at most Abreast
+	aside    map[Key]*line  // the line for what somebody else holds
+	slots    chan struct{}  // bounds the transactions that wait for others
+	target   int            // how many the lane waits for before it goes on
+	reached  chan struct{}  // closed when so many are there; nil when it does not wait
 }
 
 // line is units in a line, in the order of their tickets. Those being stored are not in it any more.
 type line struct {
 	on      []Key // what those in it wait for; nothing: it is the lane itself
 	waiting []*place
-	running bool
+	drivers int // how many are storing what is in it
+}
+
+// transaction is one that the lane has under way.
+type transaction struct {
+	locks locks
+	units int
+}
+
+// locks are the keys that transactions lock: true where they shut everybody else out.
+type locks map[Key]bool
+
+func (l locks) add(q Questions) {
+	for _, k := range q.Held {
+		l[k] = l[k] || false
+	}
+	for _, keys := range [][]Key{q.Guards, q.Owned, q.Scopes} {
+		for _, k := range keys {
+			l[k] = true
+		}
+	}
+}
+
+// meet reports whether a unit that asks q would have to wait for one of them.
+func (l locks) meet(q Questions) bool {
+	for _, k := range q.Held {
+		if l[k] {
+			return true
+		}
+	}
+	for _, keys := range [][]Key{q.Guards, q.Owned, q.Scopes} {
+		for _, k := range keys {
+			if _, taken := l[k]; taken {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // maxAside is how many transactions wait for others at once: each holds a connection.
@@ -131,8 +172,20 @@ func (l *lane) lineUp(ln *line, p *place) {
 		close(l.reached)
 		l.reached = nil
 	}
-	if !ln.running {
-		ln.running = true
+	l.start(ln)
+}
+
+// start sets the line going, if it may have one more transaction under way. l.mu is held.
+func (l *lane) start(ln *line) {
+	most := 1
+	if ln == &l.main {
+		most = l.r.Abreast
+	}
+	if ln == &l.main && (l.reached != nil || len(l.underWay) > 0 && len(ln.waiting) < l.underWay[0].units/2) {
+		return // it has somebody who is about to go on, or a second transaction is not worth while yet
+	}
+	if ln.drivers < most {
+		ln.drivers++
 		go l.drive(ln)
 	}
 }
@@ -163,17 +216,26 @@ func (l *lane) drop(p *place) {
 // drive stores what is in the line until nothing is left. Its transactions belong to no caller: whoever leaves harms nobody.
 func (l *lane) drive(ln *line) {
 	for {
-		batch := l.next(ln)
+		batch, tx := l.next(ln)
 		if batch == nil {
 			return
 		}
 		began := time.Now()
-		for _, s := range l.store(batch, ln) {
-			l.setAside(s)
-		}
+		aside := l.store(batch, ln)
+		l.done(tx, aside)
 		if len(batch) > 1 && ln == &l.main {
 			l.gather(len(batch), time.Since(began)/gathering)
 		}
+	}
+}
+
+// done lets go of what a transaction of the lane had locked, and sets aside who could not be stored in it.
+func (l *lane) done(over *transaction, aside []stuck) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.underWay = slices.DeleteFunc(l.underWay, func(t *transaction) bool { return t == over })
+	for _, s := range aside {
+		l.setAside(s)
 	}
 }
 
@@ -186,11 +248,12 @@ const gathering = 4
 func (l *lane) gather(n int, d time.Duration) {
 	full := l.r.Settings().Batch
 	l.mu.Lock()
-	l.target = min(len(l.main.waiting)+n, full)
-	if len(l.main.waiting) >= l.target {
+	target := min(len(l.main.waiting)+n, full)
+	if len(l.main.waiting) >= target || l.reached != nil {
 		l.mu.Unlock()
 		return
 	}
+	l.target = target
 	reached := make(chan struct{})
 	l.reached = reached
 	l.mu.Unlock()
@@ -205,37 +268,85 @@ func (l *lane) gather(n int, d time.Duration) {
 	}
 }
 
-// next takes the next batch, or ends the line. Whoever needs what is waited for in a line already is sent there.
-func (l *lane) next(ln *line) []*place {
+// next takes the next batch, or ends the driver. Whoever needs what is waited for in a line already is sent there.
+func (l *lane) next(ln *line) ([]*place, *transaction) {
 	settings := l.r.Settings()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	var batch []*place
-	rest := ln.waiting[:0]
-	for i, p := range ln.waiting {
-		if len(batch) == settings.Batch {
-			rest = append(rest, ln.waiting[i:]...)
-			break
-		}
-		l.count(-1)
-		if ln == &l.main {
-			if other := l.lineOn(p.a.plan.load.keys()); other != nil {
-				l.lineUp(other, p)
-				continue
-			}
-		}
-		batch = append(batch, p)
+	if ln == &l.main {
+		return l.nextOfMain(settings.Batch)
 	}
-	clear(ln.waiting[len(rest):])
-	ln.waiting = rest
-	if batch == nil {
-		ln.running = false
+	n := min(len(ln.waiting), settings.Batch)
+	if n == 0 {
+		ln.drivers--
 		for _, k := range ln.on {
 			delete(l.aside, k)
 		}
+		return nil, nil
 	}
-	return batch
+	batch := slices.Clone(ln.waiting[:n])
+	ln.waiting = slices.Delete(ln.waiting, 0, n)
+	l.count(-n)
+	return batch, nil
 }
+
+// nextOfMain takes whoever would not have to wait for another transaction of the lane. If there is none under way it leaves
+// half of those who have nothing to do with the rest to a second one. l.mu is held.
+func (l *lane) nextOfMain(most int) ([]*place, *transaction) {
+	blocked := locks{} // nobody overtakes whom they share something with
+	free := func(q Questions) bool {
+		meets := func(t *transaction) bool { return t.locks.meet(q) }
+		if slices.ContainsFunc(l.underWay, meets) || blocked.meet(q) {
+			blocked.add(q)
+			return false
+		}
+		return true
+	}
+	half := most
+	if l.r.Abreast > 1 && len(l.underWay) == 0 && len(l.main.waiting) >= worthTwo {
+		half = (len(l.main.waiting) + 1) / 2
+	}
+	taken := locks{}
+	var batch, rest []*place
+	for _, p := range l.main.waiting {
+		q := p.a.plan.load
+		switch other := l.lineOn(q.keys()); {
+		case other != nil:
+			l.count(-1)
+			l.lineUp(other, p)
+		case len(batch) < most && free(q) && (len(batch) < half || taken.meet(q)):
+			taken.add(q)
+			batch = append(batch, p)
+		default:
+			blocked.add(q)
+			rest = append(rest, p)
+		}
+	}
+	few := len(l.underWay) > 0 && len(batch) < l.underWay[0].units/2 // a second transaction is not worth while yet
+	if batch == nil || few {
+		l.main.waiting = merge(batch, rest)
+		l.main.drivers--
+		return nil, nil
+	}
+	l.main.waiting = rest
+	l.count(-len(batch))
+	tx := &transaction{taken, len(batch)}
+	l.underWay = append(l.underWay, tx)
+	if len(rest) > 0 {
+		l.start(&l.main)
+	}
+	return batch, tx
+}
+
+// merge is both, in the order of their tickets.
+func merge(a, b []*place) []*place {
+	all := slices.Concat(a, b)
+	slices.SortFunc(all, func(p, q *place) int { return cmp.Compare(p.ticket, q.ticket) })
+	return all
+}
+
+// worthTwo is how many have to wait for two transactions to be better than one.
+const worthTwo = 8
 
 // lineOn is a line in which one waits for one of the keys; nil when there is none. l.mu is held.
 func (l *lane) lineOn(keys []Key) *line {
@@ -250,10 +361,8 @@ func (l *lane) lineOn(keys []Key) *line {
 	return nil
 }
 
-// setAside lines up a unit for what others hold.
+// setAside lines up a unit for what others hold. l.mu is held.
 func (l *lane) setAside(s stuck) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	ln := l.lineOn(s.on)
 	if ln == nil {
 		ln = &line{}

@@ -29,7 +29,8 @@ type Register interface {
 	// back, as the part of q that has to wait. Where locks are not what keeps transactions apart, nothing ever has to. After it
 	// no statement of the transaction but its commit waits for a lock longer than a moment: that is an eventlog.ErrBusy, too.
 	Try(ctx context.Context, tx eventlog.Tx, q Questions, s *State) (waiting Questions, err error)
-	// Save writes d into the transaction. A key that a rival holds, or a cause that has its key already, fails with a [*Lost].
+	// Save writes d into the transaction. A key that a rival holds, or a cause that has its key already, fails with a [*Lost];
+	// its key may be missing when d is several units'.
 	Save(ctx context.Context, tx eventlog.Tx, d Delta) error
 	// Guards and Rows read the whole register, for checking it.
 	Guards(ctx context.Context) iter.Seq2[Guard, error]
@@ -223,6 +224,7 @@ type Delta struct {
 	Freed   []Key   // rows that go, sorted; they go before new ones come
 	Changed []Row   // rows whose key is held on, by another cause or with other ancestors; they stay the same row, so that who waits for it gets it
 	Rows    []Row   // new ones, sorted
+	Several bool    // of several units together: if a rival was faster, they are stored one by one to find out whose it was
 }
 
 // holds reports whether the row of k is new.

@@ -67,6 +67,10 @@ type Config struct {
 	Set      *Set
 	Settings func() Settings // the present ones; asked once for each attempt. Nil: the defaults
 
+	// Abreast is how many transactions the lane has under way at once: 2 where transactions on disjoint scopes overlap, else 1,
+	// which is also what 0 means.
+	Abreast int
+
 	Immediate Immediate                                    // nil: none
 	Committed func(ctx context.Context, r usecase.Receipt) // called after each commit that stored something, in the caller's goroutine
 	Meter     Meter                                        // nil: nothing is counted
@@ -80,6 +84,7 @@ type Runner struct {
 	Config
 	lane       *lane
 	contention contention
+	tokens     tokens
 }
 
 // NewRunner completes the configuration.
@@ -102,6 +107,7 @@ func NewRunner(c Config) *Runner {
 	if c.Probe == nil {
 		c.Probe = func(context.Context, Stage) {}
 	}
+	c.Abreast = max(1, c.Abreast)
 	r := &Runner{Config: c}
 	r.lane = newLane(r)
 	return r
@@ -140,9 +146,16 @@ func (e *again) Error() string { return e.cause.Error() }
 
 // Run implements usecase.Runner.
 func (r *Runner) Run(ctx context.Context, req usecase.Request) (usecase.Receipt, error) {
-	a := &attempt{Runner: r, req: req, unit: uuid.Must(uuid.NewV7())}
+	a := &attempt{Runner: r, req: req, unit: uuid.Must(uuid.NewV7()), token: tokenKey(req.Token)}
 	if a.key = req.Key; a.key == "" {
 		a.key = a.unit.String()
+	}
+	if a.token != "" {
+		leave, err := r.tokens.enter(ctx, a.token, r.Settings().LockTimeout)
+		if err != nil {
+			return usecase.Receipt{}, err
+		}
+		defer leave()
 	}
 	for {
 		a.number++
@@ -159,7 +172,7 @@ func (r *Runner) Run(ctx context.Context, req usecase.Request) (usecase.Receipt,
 		if err != nil {
 			return usecase.Receipt{}, err
 		}
-		if !receipt.Repeated && len(receipt.Events) > 0 {
+		if !a.earlier && len(receipt.Events) > 0 {
 			a.count(Accepted)
 			r.Committed(ctx, receipt)
 		}

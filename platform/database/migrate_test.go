@@ -224,17 +224,21 @@ func TestTheHeadLearnsWhetherAProjectorIsImmediate(t *testing.T) {
 	empty(t, func(t *testing.T, url string) {
 		for timing, want := range map[string]bool{"background": false, "immediate": true} {
 			db := open(t, database.Config{URL: url})
-			first := fstest.MapFS{}
-			file, err := os.ReadFile(filepath.Join("migrations", string(db.Dialect), "0001_log.tx.up.sql"))
-			if err != nil {
-				t.Fatal(err)
+			migrations := fstest.MapFS{}
+			add := func(name string) {
+				file, err := os.ReadFile(filepath.Join("migrations", string(db.Dialect), name))
+				if err != nil {
+					t.Fatal(err)
+				}
+				migrations[name] = &fstest.MapFile{Data: file}
 			}
-			first["0001_log.tx.up.sql"] = &fstest.MapFile{Data: file}
-			if err := database.Migrate(t.Context(), db, first); err != nil {
+			add("0001_log.tx.up.sql")
+			if err := database.Migrate(t.Context(), db, migrations); err != nil {
 				t.Fatal(err)
 			}
 			mustExec(t, db.Write, "INSERT INTO projectors (name, version, log, position, timing, state, changed_at) SELECT 'books', 1, log, 0, ?, 'playing', '2026-01-01T00:00:00Z' FROM log_head", timing)
-			if err := database.Migrate(t.Context(), db, nil); err != nil {
+			add("0002_immediate.tx.up.sql")
+			if err := database.Migrate(t.Context(), db, migrations); err != nil {
 				t.Fatal(err)
 			}
 			var got bool

@@ -10,7 +10,8 @@
 //     used-up position.
 //  4. Streams have versions. A stream has one event of each version; one that is there already fails the whole transaction with
 //     a [*VersionConflict], and nothing is stored. So of two writers who have both seen version v, one stores v+1.
-//  5. A key is used once. Committing a unit whose key is there already fails with a [*KeyTaken], and nothing is stored.
+//  5. A key is used once, be it a unit's first or second. Committing a unit with a key that is there already fails with a
+//     [*KeyTaken], and nothing is stored.
 //  6. Bytes are kept. An event is handed out with exactly the bytes that were stored; callers may keep and change what they
 //     were handed.
 //  7. The error of Commit is the error of the transaction. When it cannot be known whether a commit happened, the error is
@@ -85,14 +86,23 @@ type Unit struct {
 	Key         string    // names the request: unique in the log, for ever; ≤ 300 bytes
 	Fingerprint []byte    // tells one request under the key from another; may be empty
 	Answer      []byte    // what the caller was told, if that cannot be made from the events again; may be empty
-	// Events are complete but for their positions. Version is the place in the stream that each is meant for.
+	Second      Second    // another key of the unit; the zero Second is none
+	// Events are complete but for their positions. Version is the place in the stream that each is meant for. There may be none:
+	// then it is remembered that something was asked for and came to nothing.
 	Events []event.Envelope
 }
 
-// Done is a unit as it was stored: its row.
+// Second is a second key of a unit, under which it can be looked up as well: Key is named after what the unit makes, this one by
+// whoever asked for it.
+type Second struct {
+	Key         string // unique in the log, as every key; "" is none
+	Fingerprint []byte // of the request under this key; may be empty
+}
+
+// Done is a unit as it was stored: its row, or one of its two.
 type Done struct {
 	Key         string
-	Position    event.Position // of the unit's last event
+	Position    event.Position // of the unit's last event; without events, of the last in the log then
 	Events      int            // how many it has; they stand at Position-Events+1 … Position
 	Fingerprint []byte
 	Answer      []byte

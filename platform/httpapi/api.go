@@ -190,15 +190,20 @@ func (a *API) serveOpenAPI(w http.ResponseWriter, r *http.Request) {
 
 // request is what is known of a request everywhere behind ServeHTTP.
 type request struct {
-	id  string
-	url *url.URL
+	id      string
+	method  string
+	url     *url.URL
+	ifMatch string
+	body    []byte // once it was read, on routes of the API
 }
 
 type requestKey struct{}
 
 func requestOf(ctx context.Context) request {
-	r, _ := ctx.Value(requestKey{}).(request)
-	return r
+	if r, ok := ctx.Value(requestKey{}).(*request); ok {
+		return *r
+	}
+	return request{}
 }
 
 // RequestID is the id of the request that ctx belongs to, or "" when it belongs to none.
@@ -221,7 +226,7 @@ func requestID(h http.Header) string {
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	req := request{id: requestID(r.Header), url: r.URL}
+	req := &request{id: requestID(r.Header), method: r.Method, url: r.URL, ifMatch: r.Header.Get("If-Match")}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 	rec := &recorder{ResponseWriter: w}
 	h := rec.Header()

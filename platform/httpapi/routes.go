@@ -76,6 +76,8 @@ func (t *routes) DocumentOperation(op *huma.Operation) {
 	}
 	switch op.Method {
 	case http.MethodGet, http.MethodHead, http.MethodOptions:
+	case http.MethodPost:
+		declared = append(declared, http.StatusForbidden, http.StatusConflict) // see Repeatable
 	default:
 		declared = append(declared, http.StatusForbidden) // from a page of another site
 	}
@@ -109,7 +111,7 @@ func (t *routes) errorResponse(status int) *huma.Response {
 			Schema: huma.SchemaFromField(t.OpenAPI().Components.Schemas, problemField, ""),
 		}},
 	}
-	if status == http.StatusServiceUnavailable {
+	if status == http.StatusServiceUnavailable || status == http.StatusConflict {
 		r.Headers = map[string]*huma.Param{"Retry-After": {
 			Description: "Seconds to wait before asking again; missing when nobody knows.",
 			Schema:      &huma.Schema{Type: huma.TypeInteger},
@@ -168,6 +170,9 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, required bool)
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, t.api.config.MaxBody))
 	conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
 	r.Body = io.NopCloser(bytes.NewReader(body))
+	if req, ok := r.Context().Value(requestKey{}).(*request); ok {
+		req.body = body
+	}
 
 	var tooLarge *http.MaxBytesError
 	var network net.Error

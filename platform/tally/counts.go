@@ -41,11 +41,7 @@ type lane struct {
 
 // conflict reports whether the outcome came of a rival.
 func conflict(o consistency.Outcome) bool {
-	switch o {
-	case consistency.Rejected, consistency.Retried, consistency.Exhausted, consistency.Busy:
-		return true
-	}
-	return false
+	return o == consistency.Rejected || o == consistency.Retried || o == consistency.Exhausted || o == consistency.Busy
 }
 
 func (c *counts) attempted(a consistency.Attempt) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net/http"
 	"runtime"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -61,8 +62,10 @@ func NewTracker(c TrackerConfig) (*Tracker, error) {
 	transport.Timeout = trackerTimeout
 	var err error
 	t.client, err = sentry.NewClient(sentry.ClientOptions{
-		Dsn:     c.DSN,
-		Release: cmp.Or(c.Release, "dev"), // when it is empty, Sentry's client looks for a Git repository in the working directory
+		Dsn: c.DSN,
+		// The name of a machine is often that of its owner.
+		ServerName: "accession",
+		Release:    cmp.Or(c.Release, "dev"), // when it is empty, Sentry's client looks for a Git repository in the working directory
 		// The list of all our dependencies and of the machine's properties is of no use here.
 		Integrations:         func([]sentry.Integration) []sentry.Integration { return nil },
 		Transport:            transport,
@@ -200,7 +203,7 @@ func (h tracked) Enabled(ctx context.Context, l slog.Level) bool { return h.Hand
 
 // WithAttrs implements slog.Handler.
 func (h tracked) WithAttrs(attrs []slog.Attr) slog.Handler {
-	return tracked{h.Handler.WithAttrs(attrs), h.t, append(h.attrs[:len(h.attrs):len(h.attrs)], attrs...)}
+	return tracked{h.Handler.WithAttrs(attrs), h.t, append(slices.Clip(h.attrs), attrs...)}
 }
 
 // WithGroup implements slog.Handler.

@@ -37,13 +37,23 @@ type Request struct {
 	Fresh bool
 	// Fingerprint tells whether two requests under one key ask for the same. A second one with another fingerprint is refused.
 	Fingerprint []byte
+
+	// Token is the asker's own name for this asking, if they gave it one. It goes with any command, beside Key or without.
+	Token Token
+}
+
+// Token names an asking, where [Request.Key] names what is asked for: a second request with the token does nothing, and what it
+// is told does not differ from what the first was. Only a success takes a token; the zero Token is none.
+type Token struct {
+	Key         string // at most 200 bytes; unique in the log, for ever
+	Fingerprint []byte // tells whether two requests with the token ask for the same; a second one with another is refused
 }
 
 // Receipt tells what a request stored.
 type Receipt struct {
-	Position event.Position   // of its last event; 0 when it changed nothing
+	Position event.Position   // of its last event; when it changed nothing 0, or where the log was if it had a token
 	Events   []event.Envelope // as stored: numbers and ancestors are in them
-	Repeated bool             // the request was done before; this is what it stored then
+	Repeated bool             // another request did it before, under the same key; this is what that stored
 }
 
 // Runner runs commands. It is safe for concurrent use.

@@ -111,7 +111,7 @@ func Start(t testing.TB, c Config) *App {
 	must(modes.Load(t.Context()))
 	figures := tally.New(tally.Config{DB: c.DB, Constraints: set, Logger: logger})
 	runner := metrics.Runner(consistency.NewRunner(consistency.Config{
-		Log: a.log, Register: a.register, Set: set, Settings: modes.Settings,
+		Log: a.log, Register: a.register, Set: set, Settings: modes.Settings, Abreast: registerdb.Abreast(c.DB.Dialect),
 		Immediate: a.projections.Immediate(), Meter: telemetry.Fan(metrics, figures), Logger: logger,
 		Committed: func(ctx context.Context, r usecase.Receipt) {
 			modes.Committed(r.Events)

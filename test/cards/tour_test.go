@@ -359,7 +359,7 @@ func split(line string) []string {
 var (
 	idForm     = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|"[0-9a-f]{8}-[0-9a-f-]*…`)
 	timeForm   = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
-	figureForm = regexp.MustCompile(`(?m)^( [a-z-]+ +(?:reject|retry|lock|queue|adaptive) .*[a-z]) +\d+(?: +\d+\.\d %)?(?: +\d+\.\d\d ms)?$`)
+	figureForm = regexp.MustCompile(`(?m)^( [a-z-]+ +(?:reject|retry|lock|queue|adaptive) .*[a-z]) +\d+(?: +\d+\.\d %)?(?: +\d+\.\d)?$`)
 	cursorForm = regexp.MustCompile(`"next":"[^"]*"`)
 )
 

@@ -65,7 +65,8 @@ func open(t *testing.T, cfg database.Config) *database.DB {
 	return db
 }
 
-func (s *shop) runner(mode consistency.Mode) usecase.Runner {
+// settings keep every constraint that can be kept so in the mode.
+func (s *shop) settings(mode consistency.Mode) consistency.Settings {
 	settings := consistency.DefaultSettings()
 	settings.Modes = map[string]consistency.Mode{}
 	for _, d := range s.set.Describe() {
@@ -73,6 +74,11 @@ func (s *shop) runner(mode consistency.Mode) usecase.Runner {
 			settings.Modes[d.Name] = mode
 		}
 	}
+	return settings
+}
+
+func (s *shop) runner(mode consistency.Mode) usecase.Runner {
+	settings := s.settings(mode)
 	return consistency.NewRunner(consistency.Config{
 		Log: s.log, Register: registerdb.New(s.db.Read), Set: s.set, Settings: func() consistency.Settings { return settings },
 	})
@@ -138,29 +144,37 @@ func (s *shop) times(id catalogueevents.BookID) int {
 func TestConnectionsAreCutAtEveryMessage(t *testing.T) {
 	t.Parallel()
 	for _, mode := range consistency.Built() {
-		for _, deliver := range []bool{false, true} {
-			for _, thenDown := range []bool{false, true} {
-				t.Run(fmt.Sprintf("%s/delivered=%v/down=%v", mode, deliver, thenDown), func(t *testing.T) {
+		for _, f := range []fault{neverArrives, answerLost} {
+			for _, then := range outages(mode == consistency.Lock) {
+				t.Run(fmt.Sprintf("%s/%s/%s", mode, f, then), func(t *testing.T) {
 					t.Parallel()
 					server := dbtest.NewServer(t, "fsync=off")
 					if err := server.Migrate(); err != nil {
 						t.Fatal(err)
 					}
 					p := newProxy(t, server.URL(), server.Socket())
-					cutEverywhere(t, newShop(t, open(t, database.Config{URL: p.url})), p, mode, deliver, thenDown)
+					cutEverywhere(t, newShop(t, open(t, database.Config{URL: p.url})), p, mode, f, then)
 				})
 			}
 		}
 	}
 }
 
-func cutEverywhere(t *testing.T, s *shop, p *proxy, mode consistency.Mode, deliver, thenDown bool) {
+// outages are what can follow a cut. That there is no way back takes long, since whoever is in doubt is patient.
+func outages(all bool) []outage {
+	if all {
+		return []outage{backAtOnce, backAfterTries, notBack}
+	}
+	return []outage{backAtOnce, backAfterTries}
+}
+
+func cutEverywhere(t *testing.T, s *shop, p *proxy, mode consistency.Mode, f fault, then outage) {
 	category := s.category()
 	unknown := 0
 	for at := 1; ; at++ {
 		cmd := addBook(category)
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
-		p.arm(at, deliver, thenDown)
+		p.arm(at, f, then)
 		receipt, err := s.runner(mode).Run(ctx, cmd.Request("t"))
 		fired := p.disarm()
 		cancel()
@@ -196,7 +210,7 @@ func cutEverywhere(t *testing.T, s *shop, p *proxy, mode consistency.Mode, deliv
 		}
 	}
 	// Only a COMMIT whose answer is lost for good leaves a doubt.
-	if want := map[bool]int{true: 1, false: 0}[thenDown]; unknown > want {
+	if want := map[outage]int{notBack: 1}[then]; unknown > want {
 		t.Errorf("%d outcomes were unknown, at most %d can be", unknown, want)
 	}
 	s.clean()
@@ -205,6 +219,22 @@ func cutEverywhere(t *testing.T, s *shop, p *proxy, mode consistency.Mode, deliv
 // TestServerIsRestartedUnderLoad stops, kills and starts the server while writers go on: they wait, fail cleanly or succeed.
 func TestServerIsRestartedUnderLoad(t *testing.T) {
 	t.Parallel()
+	restarts(t, func(s *shop, w int) usecase.Runner { return s.runner(consistency.Built()[w%len(consistency.Built())]) })
+}
+
+// TestServerIsRestartedUnderALane is the same with writers that all line up in one lane.
+func TestServerIsRestartedUnderALane(t *testing.T) {
+	t.Parallel()
+	var lane usecase.Runner
+	restarts(t, func(s *shop, w int) usecase.Runner {
+		if w == 0 {
+			lane = s.runner(consistency.Queue)
+		}
+		return lane
+	})
+}
+
+func restarts(t *testing.T, runner func(s *shop, writer int) usecase.Runner) {
 	server := dbtest.NewServer(t) // as durable as it comes: what was acknowledged must survive a crash
 	if err := server.Migrate(); err != nil {
 		t.Fatal(err)
@@ -219,8 +249,8 @@ func TestServerIsRestartedUnderLoad(t *testing.T) {
 	progress := make(chan struct{}, 1)
 	var wg sync.WaitGroup
 	for w := range writers {
+		run := runner(s, w)
 		wg.Go(func() {
-			run := s.runner(consistency.Built()[w%len(consistency.Built())])
 			for ctx.Err() == nil {
 				cmd := addBook(category)
 				_, err := run.Run(ctx, cmd.Request("t"))

@@ -12,7 +12,7 @@ import (
 	"testing"
 )
 
-// proxy stands between a client and PostgreSQL and cuts connections at a message of the client's choice.
+// proxy stands between a client and PostgreSQL, and does harm to a message of the test's choice.
 type proxy struct {
 	url      string
 	listener net.Listener
@@ -20,13 +20,39 @@ type proxy struct {
 
 	mu       sync.Mutex
 	armed    bool
-	seen     int  // messages of clients since it was armed
-	at       int  // the message to cut at, from 1
-	deliver  bool // the server gets that message, but its answer is lost; else it never arrives
-	thenDown bool // after the cut nobody is let in
-	down     bool
+	seen     int    // messages of clients since it was armed
+	at       int    // the message that it happens to, from 1
+	fault    fault  // what happens to it
+	outage   outage // what follows the cut
+	refusing int    // how many connections are refused from now on; below 0: all
 	fired    bool
 	open     map[net.Conn]bool
+}
+
+// fault is what happens to a message.
+type fault int
+
+const (
+	neverArrives fault = iota // the connection is cut before the server has it
+	answerLost                // the server does what it says, but its answer is lost with the connection
+	failsThere                // the server gets a statement that fails in its place; nothing is cut
+)
+
+func (f fault) String() string {
+	return [...]string{"never arrives", "answer lost", "fails there"}[f]
+}
+
+// outage is what follows a cut: how many who come anew are refused. With any but 0 all other connections are cut too.
+type outage int
+
+const (
+	backAtOnce     outage = 0
+	backAfterTries outage = 4
+	notBack        outage = -1
+)
+
+func (o outage) String() string {
+	return map[outage]string{backAtOnce: "back at once", backAfterTries: "back after some tries", notBack: "not back"}[o]
 }
 
 func newProxy(t *testing.T, serverURL, socket string) *proxy {
@@ -62,7 +88,10 @@ func (p *proxy) accept() {
 			return
 		}
 		p.mu.Lock()
-		refused := p.down
+		refused := p.refusing != 0
+		if p.refusing > 0 {
+			p.refusing--
+		}
 		p.mu.Unlock()
 		if refused {
 			_ = c.Close()
@@ -114,52 +143,60 @@ func (p *proxy) serve(client net.Conn) {
 		if err != nil {
 			return
 		}
-		cut, deliver := false, false
+		at, f := false, neverArrives
 		if !startup && message[0] != 'X' {
-			cut, deliver = p.count()
+			at, f = p.count(client, server)
 		}
 		startup = false
-		if cut && !deliver {
+		switch {
+		case at && f == neverArrives:
 			return
-		}
-		if cut {
+		case at && f == answerLost:
 			close(lost)
+		case at:
+			message = query("SELECT 1/0")
 		}
 		if _, err := server.Write(message); err != nil {
 			return
 		}
-		if cut {
+		if at && f == answerLost {
 			_, _ = io.Copy(io.Discard, client) // until the answer closes both
 			return
 		}
 	}
 }
 
-func (p *proxy) count() (cut, deliver bool) {
+// count counts a message on its way from a client to the server, and says whether it is the one, and what happens to it.
+func (p *proxy) count(client, server net.Conn) (bool, fault) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if !p.armed {
-		return false, false
+		return false, 0
 	}
 	if p.seen++; p.seen != p.at {
-		return false, false
+		return false, 0
 	}
-	p.armed, p.fired, p.down = false, true, p.thenDown
-	return true, p.deliver
+	p.armed, p.fired, p.refusing = false, true, int(p.outage)
+	for c := range p.open {
+		if p.outage != backAtOnce && c != client && c != server {
+			_ = c.Close()
+		}
+	}
+	return true, p.fault
 }
 
-// arm has the connection cut that sends the at-th message from now on.
-func (p *proxy) arm(at int, deliver, thenDown bool) {
+// arm has the fault happen to the at-th message from now on.
+func (p *proxy) arm(at int, f fault, then outage) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed, p.seen, p.at, p.deliver, p.thenDown, p.fired, p.down = true, 0, at, deliver, thenDown, false, false
+	p.armed, p.seen, p.at, p.fault, p.outage, p.fired, p.refusing = true, 0, at, f, then, false, 0
 }
 
-// disarm lets everything pass again and reports whether the cut happened.
+// disarm lets everything pass again and reports whether the fault happened.
 func (p *proxy) disarm() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.armed, p.down = false, false
+	p.armed, p.refusing = false, 0
 	return p.fired
 }
 
@@ -169,6 +206,12 @@ func (p *proxy) cutAll() {
 	for c := range p.open {
 		_ = c.Close()
 	}
+}
+
+// query is a message of a client that asks for one statement.
+func query(statement string) []byte {
+	m := binary.BigEndian.AppendUint32([]byte{'Q'}, uint32(4+len(statement)+1))
+	return append(append(m, statement...), 0)
 }
 
 // readMessage reads one message of a client: https://www.postgresql.org/docs/current/protocol-message-formats.html

@@ -120,6 +120,19 @@ func TestAModeIsChangedInEveryServer(t *testing.T) {
 	}
 }
 
+// A mode may be set before there is a catalogue; the sample still comes into what is empty otherwise.
+func TestAModeIsChangedBeforeTheSample(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.do("migrate", "up")
+	object[change](h, "constraints", "mode", "book-number", "retry", "--reason", "r")
+	h.serve("--sample").stop(syscall.SIGTERM)
+	h.verified(sampleEnd + 1)
+	if c := h.constraint("book-number"); c.LastFiveMinutes.Attempts == 0 {
+		t.Errorf("listed as %+v", c)
+	}
+}
+
 // TestAModeIsChangedBesideAServer: a SQLite file has one process that writes, so the command line asks it.
 func TestAModeIsChangedBesideAServer(t *testing.T) {
 	t.Parallel()

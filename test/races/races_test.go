@@ -359,18 +359,23 @@ func manyScopes(t *testing.T, open consistencytest.Open, mode consistency.Mode) 
 // runnerIn is a runner on the store that keeps every constraint which can be kept so in the mode.
 func runnerIn(s consistencytest.Store, mode consistency.Mode, change func(*consistency.Config)) usecase.Runner {
 	set := must(module.Constraints(modules))
-	settings := consistency.DefaultSettings()
-	settings.Attempts, settings.LockTimeout, settings.Modes = 1000, time.Minute, map[string]consistency.Mode{}
-	for _, d := range set.Describe() {
-		if slices.Contains(d.Modes, mode) {
-			settings.Modes[d.Name] = mode
-		}
-	}
+	settings := settingsIn(mode)
 	c := consistency.Config{Log: s.Log, Register: s.Register, Set: set, Settings: func() consistency.Settings { return settings }}
 	if change != nil {
 		change(&c)
 	}
 	return consistency.NewRunner(c)
+}
+
+func settingsIn(mode consistency.Mode) consistency.Settings {
+	settings := consistency.DefaultSettings()
+	settings.Attempts, settings.LockTimeout, settings.Modes = 1000, time.Minute, map[string]consistency.Mode{}
+	for _, d := range must(module.Constraints(modules)).Describe() {
+		if slices.Contains(d.Modes, mode) {
+			settings.Modes[d.Name] = mode
+		}
+	}
+	return settings
 }
 
 func openLibrary() library.OpenLibrary {

@@ -163,18 +163,20 @@ type race struct {
 	s     Sequence
 	store Store
 	meter Meter
+
+	overlap bool
 }
 
 // RaceSequence races a sequence in every mode that is built: rules R1 to R3, R5, R7 to R9.
 func RaceSequence(t *testing.T, s Sequence, open Open, features Features) {
 	t.Helper()
-	for _, rule := range slices.Concat(sequenceRules, laneRules, doubtRules) {
+	for _, rule := range slices.Concat(sequenceRules, laneRules, doubtRules, tokenRules) {
 		if rule.overlap && !features.Overlap {
 			continue
 		}
 		t.Run(rule.name, func(t *testing.T) {
 			t.Parallel()
-			rule.check(&race{t: t, s: s, store: open(t, s.Registry)})
+			rule.check(&race{t: t, s: s, store: open(t, s.Registry), overlap: features.Overlap})
 		})
 	}
 }
@@ -476,8 +478,13 @@ func (r *race) config(mode consistency.Mode, attempts int, probe func(context.Co
 			settings.Modes[d.Name] = mode
 		}
 	}
+	abreast := 1
+	if r.overlap {
+		abreast = 2
+	}
 	return consistency.Config{
-		Log: r.store.Log, Register: r.store.Register, Set: r.s.Set, Meter: &r.meter, Probe: probe, Logger: slog.New(slog.DiscardHandler),
+		Abreast: abreast,
+		Log:     r.store.Log, Register: r.store.Register, Set: r.s.Set, Meter: &r.meter, Probe: probe, Logger: slog.New(slog.DiscardHandler),
 		Settings: func() consistency.Settings { return settings },
 	}
 }

@@ -34,6 +34,7 @@ func (r *race) line(first usecase.Request, ctx context.Context, change func(*con
 	q := &queue{r: r, reached: make(chan struct{}), release: make(chan struct{})}
 	r.meter = Meter{}
 	config := r.config(consistency.Queue, 16, nil)
+	config.Abreast = 1 // whatever comes lines up behind the first
 	if change != nil {
 		change(&config)
 	}
@@ -227,8 +228,7 @@ var laneRules = []sequenceRule{
 				r.t.Errorf("beside it: %v", err)
 			}
 		}
-		next := q.start(r.t.Context(), r.s.Claim(scopes[0]))
-		r.meter.WaitQueued(r.t.Context(), 1) // behind the one that waits in its transaction
+		next := q.start(r.t.Context(), r.s.Claim(scopes[0])) // behind the one that waits in its transaction, as a rule
 		close(release)
 		q.wg.Wait()
 		if err := <-done; err != nil || stuck.err != nil || next.err != nil {

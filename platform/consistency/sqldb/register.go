@@ -4,7 +4,6 @@ package sqldb
 
 import (
 	"context"
-	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -122,12 +121,11 @@ func (l *loader) guards(ctx context.Context, keys []consistency.Key) error {
 	}
 	made := int64(0)
 	if !l.known.all(keys) {
-		rows := make([][]any, len(keys))
-		for i, k := range keys {
-			rows[i] = []any{k.Constraint, string(k.Scope), 0}
+		rows := database.NewValues(l.db)
+		for _, k := range keys {
+			rows.Row().Text(k.Constraint).Text(string(k.Scope)).Int(0)
 		}
-		insert, args := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
-		result, err := l.db.ExecContext(ctx, l.begun(insert)+` ON CONFLICT DO NOTHING`, args...)
+		result, err := l.db.ExecContext(ctx, l.begun(`INSERT INTO register_guards ("constraint", scope, last) VALUES `)+rows.String()+` ON CONFLICT DO NOTHING`)
 		if err == nil {
 			made, err = result.RowsAffected()
 		}
@@ -156,12 +154,12 @@ func (l *loader) guards(ctx context.Context, keys []consistency.Key) error {
 
 // selectGuards reads those of the guards that are there, and free if it does not wait.
 func (l *loader) selectGuards(ctx context.Context, keys []consistency.Key) (map[consistency.Key]bool, error) {
-	pairs := make([][]any, len(keys))
-	for i, k := range keys {
-		pairs[i] = []any{k.Constraint, string(k.Scope)}
+	pairs := database.NewValues(l.db)
+	for _, k := range keys {
+		pairs.Row().Text(k.Constraint).Text(string(k.Scope))
 	}
-	in, args := values(`SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `, pairs)
-	rs, err := l.db.QueryContext(ctx, l.begun(in)+")"+l.lock(`"constraint", scope`, "UPDATE"), args...)
+	rs, err := l.db.QueryContext(ctx, l.begun(`SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `)+
+		pairs.String()+")"+l.lock(`"constraint", scope`, "UPDATE"))
 	if err != nil {
 		return nil, err
 	}
@@ -207,13 +205,11 @@ func (l *loader) rows(ctx context.Context, keys []consistency.Key, lock string) 
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	triples := make([][]any, len(keys))
-	for i, k := range keys {
+	for _, k := range keys {
 		l.state.SetRow(k, nil)
-		triples[i] = []any{k.Constraint, string(k.Scope), k.Key}
 	}
-	in, args := values(`SELECT `+rowColumns+` FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `, triples)
-	rs, err := l.db.QueryContext(ctx, l.begun(in)+")"+lock, args...)
+	rs, err := l.db.QueryContext(ctx, l.begun(`SELECT `+rowColumns+` FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `)+
+		keyValues(l.db, keys).String()+")"+lock)
 	if err != nil {
 		return nil, err
 	}
@@ -296,67 +292,53 @@ func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {
 	return row, err
 }
 
-// Save implements consistency.Register with one statement for what goes, one for guards and one for rows; on PostgreSQL they
-// travel together.
+// Save implements consistency.Register with one statement for what goes, one for what changes, one for guards and one for new
+// rows; on PostgreSQL they travel together.
 func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta) error {
 	t := tx.(*logdb.Tx)
 	var statements []string
-	var args []any
-	then := func(statement string, a []any) error {
-		if len(statements) > 0 && t.Dialect() != database.Postgres {
-			if _, err := t.DB().ExecContext(ctx, statements[0], args...); err != nil {
-				return err
-			}
-			statements, args = nil, nil
-		}
-		statements, args = append(statements, statement), append(args, a...)
-		return nil
-	}
-	var err error
 	if len(d.Freed) > 0 {
-		keys := make([][]any, len(d.Freed))
-		for i, k := range d.Freed {
-			keys[i] = []any{k.Constraint, string(k.Scope), k.Key}
-		}
-		in, a := values(`DELETE FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `, keys)
-		err = then(in+")", a)
+		statements = append(statements, `DELETE FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `+keyValues(t.DB(), d.Freed).String()+")")
 	}
 	if len(d.Changed) > 0 {
-		rows := make([][]any, len(d.Changed))
-		for i, row := range d.Changed {
-			rows[i] = []any{row.Constraint, string(row.Scope), row.Key.Key, string(row.Owner), row.Cause.String(), ancestors(row.Ancestors)}
-		}
-		update, a := values(`UPDATE register_rows AS r SET owner = v.column4, cause = `+cast(t, "v.column5", "uuid")+`, ancestors = v.column6 FROM (VALUES `, rows)
-		err = errors.Join(err, then(update+`) AS v WHERE r."constraint" = v.column1 AND r.scope = v.column2 AND r.key = v.column3`, a))
+		statements = append(statements, `UPDATE register_rows AS r SET owner = v.column4, cause = `+cast(t, "v.column5", "uuid")+`, ancestors = v.column6 FROM (VALUES `+
+			rowValues(t.DB(), d.Changed).String()+`) AS v WHERE r."constraint" = v.column1 AND r.scope = v.column2 AND r.key = v.column3`)
 	}
 	if len(d.Guards) > 0 {
-		rows := make([][]any, len(d.Guards))
-		for i, g := range d.Guards {
-			rows[i] = []any{g.Constraint, string(g.Scope), g.Last}
+		guards := database.NewValues(t.DB())
+		for _, g := range d.Guards {
+			guards.Row().Text(g.Constraint).Text(string(g.Scope)).Int(int64(g.Last))
 		}
-		insert, a := values(`INSERT INTO register_guards ("constraint", scope, last) VALUES `, rows)
-		err = errors.Join(err, then(insert+` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`, a))
+		statements = append(statements, `INSERT INTO register_guards ("constraint", scope, last) VALUES `+guards.String()+
+			` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`)
 	}
 	if len(d.Rows) > 0 {
-		rows := make([][]any, len(d.Rows))
-		for i, row := range d.Rows {
-			rows[i] = []any{row.Constraint, string(row.Scope), row.Key.Key, string(row.Owner), row.Cause.String(), ancestors(row.Ancestors)}
+		insert := `INSERT INTO register_rows (` + rowColumns + `) VALUES ` + rowValues(t.DB(), d.Rows).String()
+		if !d.Several { // looking first costs more than a third of the statement
+			insert += ` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`
 		}
-		insert, a := values(`INSERT INTO register_rows (`+rowColumns+`) VALUES `, rows)
-		err = errors.Join(err, then(insert+` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`, a))
+		statements = append(statements, insert)
 	}
-	if err != nil {
-		return logdb.Fault("save register", err)
+	if t.Dialect() != database.Postgres {
+		for len(statements) > 1 {
+			if _, err := t.DB().ExecContext(ctx, statements[0]); err != nil {
+				return logdb.Fault("save register", err)
+			}
+			statements = statements[1:]
+		}
 	}
 	if len(statements) == 0 {
 		return nil
 	}
-	written, err := query(ctx, t.DB(), strings.Join(statements, "; "), args)
+	written, err := query(ctx, t.DB(), strings.Join(statements, "; "))
+	if _, ok := database.UniqueViolation(err); ok {
+		return &consistency.Lost{}
+	}
 	if err != nil {
 		return logdb.Fault("save register", err)
 	}
 	for _, row := range d.Rows {
-		if !written[row.Key] {
+		if !d.Several && !written[row.Key] {
 			return &consistency.Lost{Key: row.Key}
 		}
 	}
@@ -372,8 +354,8 @@ func cast(t *logdb.Tx, column, as string) string {
 }
 
 // query runs a message whose last statement may return keys.
-func query(ctx context.Context, db bun.IDB, message string, args []any) (map[consistency.Key]bool, error) {
-	rs, err := db.QueryContext(ctx, message, args...)
+func query(ctx context.Context, db bun.IDB, message string) (map[consistency.Key]bool, error) {
+	rs, err := db.QueryContext(ctx, message)
 	if err != nil {
 		return nil, err
 	}
@@ -436,24 +418,27 @@ func all[T any](ctx context.Context, db bun.IDB, query string, scan func(interfa
 	}
 }
 
-// values writes a statement's VALUES list; bun puts the arguments into the text, so the statement takes one round trip.
-func values(head string, rows [][]any) (string, []any) {
-	var q strings.Builder
-	q.WriteString(head)
-	var args []any
-	for i, row := range rows {
-		if i > 0 {
-			q.WriteByte(',')
-		}
-		q.WriteByte('(')
-		for j := range row {
-			if j > 0 {
-				q.WriteByte(',')
-			}
-			q.WriteByte('?')
-		}
-		q.WriteByte(')')
-		args = append(args, row...)
+func keyValues(db bun.IDB, keys []consistency.Key) *database.Values {
+	v := database.NewValues(db)
+	for _, k := range keys {
+		v.Row().Text(k.Constraint).Text(string(k.Scope)).Text(k.Key)
 	}
-	return q.String(), args
+	return v
+}
+
+func rowValues(db bun.IDB, rows []consistency.Row) *database.Values {
+	v := database.NewValues(db)
+	for _, r := range rows {
+		v.Row().Text(r.Constraint).Text(string(r.Scope)).Text(r.Key.Key).Text(string(r.Owner)).UUID(r.Cause).Text(ancestors(r.Ancestors))
+	}
+	return v
+}
+
+// Abreast is how many transactions a lane may have under way at once on the dialect, for consistency.Config: SQLite has one
+// writer, on PostgreSQL transactions on disjoint scopes overlap.
+func Abreast(d database.Dialect) int {
+	if d == database.Postgres {
+		return 2
+	}
+	return 1
 }

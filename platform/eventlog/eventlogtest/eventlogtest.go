@@ -305,6 +305,70 @@ var clauses = []clause{
 			t.Errorf("unknown key: %v %v", ok, err)
 		}
 	}},
+	{"a unit with a second key is found under both, each with its own fingerprint", func(t mutant.T, l eventlog.Log) {
+		u := Unit("k1", map[event.Tag]int{"book:1": 0})
+		u.Fingerprint, u.Answer, u.Second = []byte{1}, []byte("answer"), eventlog.Second{Key: "s1", Fingerprint: []byte{2}}
+		v := Unit("k2", map[event.Tag]int{"book:2": 0})
+		v.Second = eventlog.Second{Key: "s2"}
+		if err := Commit(t.Context(), l, u, v); err != nil {
+			t.Fatal(err)
+		}
+		tx := must(l.Begin(t.Context()))
+		defer tx.Rollback()
+		found := must(tx.Done(t.Context(), "k1", "s1", "k2", "s2", ""))
+		want := map[string]eventlog.Done{
+			"k1": {Key: "k1", Position: 1, Events: 1, Fingerprint: []byte{1}, Answer: []byte("answer")},
+			"s1": {Key: "s1", Position: 1, Events: 1, Fingerprint: []byte{2}, Answer: []byte("answer")},
+			"k2": {Key: "k2", Position: 2, Events: 1},
+			"s2": {Key: "s2", Position: 2, Events: 1},
+		}
+		if diff := cmp.Diff(want, found, cmpopts.EquateEmpty()); diff != "" {
+			t.Errorf("-want +got:\n%s", diff)
+		}
+	}},
+	{"no key is used twice, be it a unit's first or second", func(t mutant.T, l eventlog.Log) {
+		first := Unit("k1", map[event.Tag]int{"book:1": 0})
+		first.Second.Key = "s1"
+		commit(t, l, first)
+		for i, keys := range [][2]string{{"k1", ""}, {"s1", ""}, {"k2", "k1"}, {"k2", "s1"}, {"s1", "s2"}, {"k2", "k2"}} {
+			u := Unit(keys[0], map[event.Tag]int{"book:2": 0})
+			u.Second.Key = keys[1]
+			err := Commit(t.Context(), l, u)
+			if _, ok := errors.AsType[*eventlog.KeyTaken](err); !ok {
+				t.Errorf("%d: the keys %q: %v", i, keys, err)
+			}
+		}
+		nothingMore(t, l, 1, "k2")
+	}},
+	{"a unit without events is remembered at the end of the log, and moves nothing", func(t mutant.T, l eventlog.Log) {
+		commit(t, l, eventlog.Unit{ID: uuid.New(), Key: "of an empty log"})
+		commit(t, l, Unit("k1", map[event.Tag]int{"book:1": 0}))
+		commit(t, l, eventlog.Unit{ID: uuid.New(), Key: "empty", Fingerprint: []byte{1}, Answer: []byte("answer"), Second: eventlog.Second{Key: "again"}})
+		if err := Commit(t.Context(), l, Unit("k2", map[event.Tag]int{"book:1": 1}), eventlog.Unit{ID: uuid.New(), Key: "between"},
+			Unit("k3", map[event.Tag]int{"book:1": 2})); err != nil {
+			t.Fatal(err)
+		}
+		for key, want := range map[string]eventlog.Done{
+			"of an empty log": {Position: 0},
+			"empty":           {Position: 1, Fingerprint: []byte{1}, Answer: []byte("answer")},
+			"again":           {Position: 1, Answer: []byte("answer")},
+			"between":         {Position: 2},
+			"k3":              {Position: 3, Events: 1},
+		} {
+			want.Key = key
+			got, _, err := l.Done(t.Context(), key)
+			if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); err != nil || diff != "" {
+				t.Errorf("%s: %v (-want +got):\n%s", key, err, diff)
+			}
+		}
+		if head := must(l.Head(t.Context())); head.Position != 3 {
+			t.Errorf("the log is at %d", head.Position)
+		}
+		events, err := eventlog.Events(t.Context(), l, eventlog.Done{Key: "empty", Position: 1})
+		if len(events) != 0 || err != nil {
+			t.Errorf("the unit without events has %v, %v", events, err)
+		}
+	}},
 	{"several units commit together, in order", func(t mutant.T, l eventlog.Log) {
 		a, b := Unit("a", map[event.Tag]int{"book:1": 0}), Unit("b", map[event.Tag]int{"book:1": 1})
 		if err := Commit(t.Context(), l, a, b); err != nil {

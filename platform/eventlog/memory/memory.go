@@ -174,9 +174,14 @@ func (t *Tx) Commit(ctx context.Context, units ...eventlog.Unit) error {
 			l.versions[e.Stream] = e.Version
 			l.ids[e.ID] = true
 		}
-		l.units[u.Key] = eventlog.Done{
+		row := eventlog.Done{
 			Key: u.Key, Position: event.Position(len(l.events)), Events: len(u.Events),
 			Fingerprint: bytes.Clone(u.Fingerprint), Answer: bytes.Clone(u.Answer),
+		}
+		l.units[row.Key] = row
+		if u.Second.Key != "" {
+			row.Key, row.Fingerprint = u.Second.Key, bytes.Clone(u.Second.Fingerprint)
+			l.units[row.Key] = row
 		}
 	}
 	for _, f := range t.staged {
@@ -191,10 +196,15 @@ func (t *Tx) Commit(ctx context.Context, units ...eventlog.Unit) error {
 func (t *Tx) check(units []eventlog.Unit) error {
 	versions, keys, ids := map[event.Tag]int{}, map[string]bool{}, map[uuid.UUID]bool{}
 	for _, u := range units {
-		if _, there := t.log.units[u.Key]; there || keys[u.Key] {
-			return &eventlog.KeyTaken{Key: u.Key}
+		for _, key := range []string{u.Key, u.Second.Key} {
+			if key == "" && key != u.Key {
+				continue
+			}
+			if _, there := t.log.units[key]; there || keys[key] {
+				return &eventlog.KeyTaken{Key: key}
+			}
+			keys[key] = true
 		}
-		keys[u.Key] = true
 		for _, e := range u.Events {
 			if t.log.ids[e.ID] || ids[e.ID] {
 				return &eventlog.KeyTaken{Key: u.Key}

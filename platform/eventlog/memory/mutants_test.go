@@ -28,6 +28,25 @@ func TestMutantsAreCaught(t *testing.T) {
 		"stores nothing": func(l eventlog.Log) eventlog.Log {
 			return txs{l, func(tx eventlog.Tx) eventlog.Tx { return forgets{tx} }}
 		},
+		"forgets second keys": func(l eventlog.Log) eventlog.Log {
+			return txs{l, func(tx eventlog.Tx) eventlog.Tx {
+				return changes{tx, func(u *eventlog.Unit) { u.Second = eventlog.Second{} }}
+			}}
+		},
+		"has one fingerprint for both keys": func(l eventlog.Log) eventlog.Log {
+			return txs{l, func(tx eventlog.Tx) eventlog.Tx {
+				return changes{tx, func(u *eventlog.Unit) { u.Second.Fingerprint = u.Fingerprint }}
+			}}
+		},
+		"forgets units without events": func(l eventlog.Log) eventlog.Log {
+			return txs{l, func(tx eventlog.Tx) eventlog.Tx {
+				return changes{tx, func(u *eventlog.Unit) {
+					if len(u.Events) == 0 {
+						u.Key, u.Second = "lost "+u.ID.String(), eventlog.Second{}
+					}
+				}}
+			}}
+		},
 		"forgets fingerprints": func(l eventlog.Log) eventlog.Log { return blurred{l} },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -95,6 +114,19 @@ type forgets struct{ eventlog.Tx }
 func (t forgets) Commit(context.Context, ...eventlog.Unit) error {
 	t.Rollback()
 	return nil
+}
+
+// changes changes units before they are stored.
+type changes struct {
+	eventlog.Tx
+	change func(*eventlog.Unit)
+}
+
+func (t changes) Commit(ctx context.Context, units ...eventlog.Unit) error {
+	for i := range units {
+		t.change(&units[i])
+	}
+	return t.Tx.Commit(ctx, units...)
 }
 
 type blurred struct{ eventlog.Log }

@@ -24,8 +24,8 @@ type Finding struct {
 }
 
 // Audit reads the whole log with db, which is one snapshot, and tells where its tables do not agree: positions and the versions
-// within each stream must count 1, 2, 3 … to where the log ends; each event must be found by its tags, and each unit by its row;
-// and there must be no tag and no unit of an event that is not there. Tags are checked of events that are stored in the schema
+// within each stream must count 1, 2, 3 … to where the log ends; each event must be found by its tags, and each unit by its row,
+// or both if it has a second key; and there must be no tag and no unit of an event that is not there. Tags are checked of events that are stored in the schema
 // that this binary has, for those of others cannot be known.
 //
 // In memory it needs room for the streams and for some ten thousand events.
@@ -172,7 +172,8 @@ func (a *auditor) compareUnits(ctx context.Context, until event.Position) error 
 	if err != nil {
 		return err
 	}
-	defer func() { _ = rs.Close() }() // Err below says what went wrong
+	defer func() { _ = rs.Close() }()  // Err below says what went wrong
+	there := map[event.Position]bool{} // units that a row was found of
 	for rs.Next() {
 		var key string
 		var at event.Position
@@ -186,10 +187,12 @@ func (a *auditor) compareUnits(ctx context.Context, until event.Position) error 
 		case u.events != events:
 			a.find("units", u.id.String(), counted(u.events), counted(events), at)
 		}
-		delete(a.units, at)
+		there[at] = true
 	}
 	for at, u := range a.units {
-		a.find("units", u.id.String(), counted(u.events), "nothing", at)
+		if !there[at] {
+			a.find("units", u.id.String(), counted(u.events), "nothing", at)
+		}
 	}
 	return rs.Err()
 }

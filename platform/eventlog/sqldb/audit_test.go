@@ -32,6 +32,8 @@ func TestAuditFindsWhatDoesNotAgree(t *testing.T) {
 		"a unit has another end":        {"UPDATE log_units SET position = 1 WHERE position = 2", []Finding{{"units", first.String(), "nothing", "2 events", 1}, {"units", first.String(), "2 events", "nothing", 2}}},
 		"a unit has lost an event":      {"UPDATE log_units SET events = 3 WHERE position = 2", []Finding{{"units", first.String(), "2 events", "3 events", 2}}},
 		"a unit is behind the end":      {"INSERT INTO log_units VALUES ('x', 9, 1, NULL, NULL)", []Finding{{"units", "x", "nothing", "1 event", 9}}},
+		"a second key is fine":          {"INSERT INTO log_units VALUES ('x', 2, 2, NULL, NULL)", nil},
+		"a second key is another's":     {"INSERT INTO log_units VALUES ('x', 2, 1, NULL, NULL)", []Finding{{"units", first.String(), "2 events", "1 event", 2}}},
 		"a unit without events is fine": {"INSERT INTO log_units VALUES ('x', 4, 0, NULL, NULL)", nil},
 		"the end is too far":            {"UPDATE log_head SET position = 9", []Finding{{"log", "end", "4", "9", 9}}},
 		"a version is skipped":          {"UPDATE log_events SET version = 7 WHERE position = 4", []Finding{{tag, "version", "3", "7", 4}}},

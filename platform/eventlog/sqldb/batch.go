@@ -2,11 +2,14 @@ package sqldb
 
 import (
 	"database/sql/driver"
+	"strconv"
 	"strings"
 
 	"accession/platform/database"
 	"accession/platform/event"
 	"accession/platform/eventlog"
+
+	"github.com/uptrace/bun"
 )
 
 var errBadConn = driver.ErrBadConn
@@ -16,11 +19,6 @@ var errBadConn = driver.ErrBadConn
 type batch struct {
 	units  []eventlog.Unit
 	events int
-}
-
-type statement struct {
-	query string
-	args  []any
 }
 
 func newBatch(units []eventlog.Unit) batch {
@@ -42,95 +40,65 @@ func (b batch) place(last event.Position) {
 	}
 }
 
-// rows lists the values of the three tables. at gives the position of the n-th event of the batch, counted from 1; a unit's is
-// that of its last event.
-func (b batch) rows(at func(n int) any) (events, tags, units values) {
-	n := 0
+// rows lists the values of the three tables. The n-th event of the batch, counted from 1, is at base + n; a unit is where its
+// last event is, or the last before it.
+func (b batch) rows(db bun.IDB, base int64) (events, tags, units *database.Values) {
+	events, tags, units = database.NewValues(db), database.NewValues(db), database.NewValues(db)
+	n := base
 	for _, u := range b.units {
 		for i := range u.Events {
 			n++
 			e := &u.Events[i]
-			events.add(at(n), e.ID.String(), e.Unit.String(), string(e.Stream), e.Version, e.Type, e.Schema,
-				database.Timestamp(e.RecordedAt), e.Actor, string(e.Data))
+			events.Row().Int(n).UUID(e.ID).UUID(e.Unit).Text(string(e.Stream)).Int(int64(e.Version)).Text(e.Type).Int(int64(e.Schema)).
+				Time(database.Timestamp(e.RecordedAt)).Text(e.Actor).Text(string(e.Data))
 			for _, t := range e.Event.Tags() {
-				tags.add(string(t), at(n))
+				tags.Row().Text(string(t)).Int(n)
 			}
 		}
-		units.add(u.Key, at(n), len(u.Events), u.Fingerprint, u.Answer)
+		units.Row().Text(u.Key).Int(n).Int(int64(len(u.Events))).Bytes(u.Fingerprint).Bytes(u.Answer)
+		if u.Second.Key != "" {
+			units.Row().Text(u.Second.Key).Int(n).Int(int64(len(u.Events))).Bytes(u.Second.Fingerprint).Bytes(u.Answer)
+		}
 	}
 	return events, tags, units
 }
 
-// inserts are the statements for events that have their positions.
-func (b batch) inserts() []statement {
-	first := event.Position(0)
-	for _, u := range b.units {
-		if len(u.Events) > 0 {
-			first = u.Events[0].Position
-			break
-		}
-	}
-	events, tags, units := b.rows(func(n int) any { return int64(first) + int64(n) - 1 })
-	var all []statement
+// inserts are the statements for events that stand behind base.
+func (b batch) inserts(db bun.IDB, base event.Position) []string {
+	events, tags, units := b.rows(db, int64(base))
+	var all []string
 	for _, t := range []struct {
-		into string
-		values
+		into   string
+		values *database.Values
 	}{
 		{`INSERT INTO log_events (position, id, unit, stream, version, type, schema, recorded_at, actor, data) VALUES `, events},
 		{`INSERT INTO log_tags (tag, position) VALUES `, tags},
 		{`INSERT INTO log_units (key, position, events, fingerprint, answer) VALUES `, units},
 	} {
-		if t.len() > 0 {
-			all = append(all, statement{t.into + t.text.String(), t.args})
+		if t.values.Len() > 0 {
+			all = append(all, t.into+t.values.String())
 		}
 	}
 	return all
 }
 
-// postgres is the one statement that moves the head, unless that says otherwise, and appends behind it. The inserts are driven
-// from VALUES, with the head joined to them, so that a head that is not moved breaks NOT NULL instead of inserting nothing.
-func (b batch) postgres(unless string) statement {
-	events, tags, units := b.rows(func(n int) any { return n })
+// postgres is the one statement that moves the head, unless the head says otherwise, and appends behind it. The inserts are
+// driven from VALUES, with the head joined to them, so that a head that is not moved breaks NOT NULL instead of inserting nothing.
+func (b batch) postgres(db bun.IDB, unless string) string {
+	events, tags, units := b.rows(db, 0)
 	var q strings.Builder
-	args := []any{b.events}
-	with := func(name, into, sel string, v values) {
-		if v.len() == 0 {
-			return
+	n := strconv.Itoa(b.events)
+	q.WriteString(`WITH head AS (UPDATE log_head SET position = position + ` + n + unless + ` RETURNING position, position - ` + n + ` AS base)`)
+	with := func(name, into, sel string, v *database.Values) {
+		if v.Len() > 0 {
+			q.WriteString(", " + name + " AS (INSERT INTO " + into + " SELECT " + sel + " FROM (VALUES " + v.String() + ") AS v LEFT JOIN head ON true)")
 		}
-		q.WriteString(", " + name + " AS (INSERT INTO " + into + " SELECT " + sel + " FROM (VALUES " + v.text.String() +
-			") AS v LEFT JOIN head ON true)")
-		args = append(args, v.args...)
 	}
-	q.WriteString(`WITH head AS (UPDATE log_head SET position = position + ?` + unless + ` RETURNING position, position - ? AS base)`)
-	args = append(args, b.events)
 	with("e", "log_events (position, id, unit, stream, version, type, schema, recorded_at, actor, data)",
 		"base + column1, column2::uuid, column3::uuid, column4, column5, column6, column7, column8::timestamptz, column9, column10", events)
 	with("t", "log_tags (tag, position)", "column1, base + column2", tags)
 	with("u", "log_units (key, position, events, fingerprint, answer)",
 		"column1, base + column2, column3, column4::bytea, column5::bytea", units)
 	q.WriteString(` SELECT position FROM head`)
-	return statement{q.String(), args}
+	return q.String()
 }
-
-// values is the text of a VALUES list and what belongs into it.
-type values struct {
-	text strings.Builder
-	args []any
-}
-
-func (v *values) add(row ...any) {
-	if len(v.args) > 0 {
-		v.text.WriteByte(',')
-	}
-	v.text.WriteByte('(')
-	for i := range row {
-		if i > 0 {
-			v.text.WriteByte(',')
-		}
-		v.text.WriteByte('?')
-	}
-	v.text.WriteByte(')')
-	v.args = append(v.args, row...)
-}
-
-func (v *values) len() int { return len(v.args) }

@@ -346,8 +346,8 @@ func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
 		return err
 	}
 	b.place(last)
-	for _, s := range b.inserts() {
-		if _, err := t.conn.ExecContext(ctx, s.query, s.args...); err != nil {
+	for _, insert := range b.inserts(t.conn, last-event.Position(b.events)) {
+		if _, err := t.conn.ExecContext(ctx, insert); err != nil {
 			t.Rollback()
 			return err
 		}
@@ -358,18 +358,18 @@ func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
 // commitPostgres takes the head, appends and commits in one message, so that a client which freezes cannot hold the head: the
 // server goes on to COMMIT by itself.
 func (t *Tx) commitPostgres(ctx context.Context, b batch) error {
-	s := b.postgres(t.unless())
+	message := b.postgres(t.conn, t.unless())
 	if t.hurried { // the head is worth waiting for
-		s.query = setLockTimeout(t.patience) + `; ` + s.query
+		message = setLockTimeout(t.patience) + "; " + message
 	}
-	return t.finish(ctx, s.query+`; COMMIT`, func(last event.Position) { b.place(last) }, s.args...)
+	return t.finish(ctx, message+"; COMMIT", func(last event.Position) { b.place(last) })
 }
 
 // finish sends a message that ends in COMMIT and gives the connection back. stored is told the position that the message
 // returns, if it returns one.
-func (t *Tx) finish(ctx context.Context, message string, stored func(event.Position), args ...any) error {
+func (t *Tx) finish(ctx context.Context, message string, stored func(event.Position)) error {
 	t.over = true
-	last, err := t.send(ctx, message, args...)
+	last, err := t.send(ctx, message)
 	switch {
 	case err == nil:
 		if stored != nil {
@@ -387,8 +387,8 @@ func (t *Tx) finish(ctx context.Context, message string, stored func(event.Posit
 }
 
 // send sends the message and reads its answers to the last, COMMIT's included: an error may come with any of them.
-func (t *Tx) send(ctx context.Context, message string, args ...any) (event.Position, error) {
-	rs, err := t.conn.QueryContext(ctx, message, args...)
+func (t *Tx) send(ctx context.Context, message string) (event.Position, error) {
+	rs, err := t.conn.QueryContext(ctx, message)
 	if err != nil {
 		return 0, err
 	}
@@ -437,7 +437,7 @@ func firstStream(units []eventlog.Unit) event.Tag {
 }
 
 func firstKey(units []eventlog.Unit) string {
-	if len(units) == 1 {
+	if len(units) == 1 && units[0].Second.Key == "" {
 		return units[0].Key
 	}
 	return ""
