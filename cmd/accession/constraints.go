@@ -238,7 +238,7 @@ func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change oper
 		return modeChange{}, err
 	}
 	defer func() { err = errors.Join(err, app.Stop(context.WithoutCancel(ctx))) }()
-	receipt, err := change.Run(ctx, runner, actor())
+	receipt, err := runner.Run(ctx, change.Request(actor()))
 	if err != nil {
 		return modeChange{}, err
 	}

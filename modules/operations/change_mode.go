@@ -2,7 +2,6 @@ package operations
 
 import (
 	"context"
-	"errors"
 	"slices"
 	"strings"
 
@@ -90,14 +89,7 @@ func playMode(live *string, e event.Event) {
 	}
 }
 
-// Run runs the change.
-func (c ChangeMode) Run(ctx context.Context, runner usecase.Runner, actor string) (usecase.Receipt, error) {
-	req := usecase.Request{Command: c, Actor: actor}
-	receipt, err := runner.Run(ctx, req)
-	if errors.Is(err, consistency.ErrIDTaken) {
-		// The runner thinks that the unit meant to begin a stream which is another thing's. It was the first change of this
-		// constraint's mode, and so was a rival's, who was faster. A stream begins only once, so it cannot happen again.
-		receipt, err = runner.Run(ctx, req)
-	}
-	return receipt, err
+// Request is the command on its way. Asked twice it changes nothing the second time.
+func (c ChangeMode) Request(actor string) usecase.Request {
+	return usecase.Request{Command: c, Actor: actor}
 }

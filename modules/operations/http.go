@@ -57,7 +57,7 @@ func routes(api *httpapi.API, env module.Env) {
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
-		receipt, err := change.Run(ctx, env.Runner, in.Who())
+		receipt, err := env.Runner.Run(ctx, change.Request(in.Who()))
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}

@@ -372,7 +372,7 @@ func TestModesAreFollowed(t *testing.T) {
 		for _, test := range []struct{ mode, want string }{{"queue", "queue"}, {"default", "lock"}} {
 			change, err := operations.NewChangeMode(set, "guest-number", test.mode, "r")
 			must(t, err)
-			_, err = change.Run(ctx, run, "Ada")
+			_, err = run.Run(ctx, change.Request("Ada"))
 			must(t, err)
 			began := time.Now()
 			for modes.Settings().Modes["guest-number"].String() != test.want {

@@ -299,11 +299,11 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// begun reports whether the unit meant to begin the stream. Without a stream (the database did not say which) it is whether
-// the unit begins all it writes to.
+// begun reports whether the unit meant to begin the stream without having looked whether it is there. Without a stream (the
+// database did not say which) it is whether it meant to begin any.
 func begun(u *usecase.Unit, stream event.Tag) bool {
 	for _, rec := range u.Recorded() {
-		if (stream == rec.Stream || stream == "") && rec.Version == 1 {
+		if (stream == rec.Stream || stream == "") && rec.Version == 1 && !rec.Folded {
 			return true
 		}
 	}
@@ -389,7 +389,9 @@ func (a *attempt) count(o Outcome) {
 		return
 	}
 	for name := range a.plan.modes {
-		a.countOne(name, o)
+		if _, met := a.plan.rivalry[name]; met || o != Busy { // nobody is waited for where only the unit itself can be
+			a.countOne(name, o)
+		}
 	}
 }
 

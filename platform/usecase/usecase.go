@@ -79,20 +79,22 @@ func Recorded[E event.Event](r Receipt) (E, event.Envelope) {
 type Unit struct {
 	now     time.Time
 	log     eventlog.Reader
-	streams map[event.Tag]int // stream → the version it has in this unit's eyes, what it recorded included
+	streams map[event.Tag]int  // stream → the version it has in this unit's eyes, what it recorded included
+	folded  map[event.Tag]bool // streams it has looked into
 	events  []Recording
 }
 
 // Recording is one event that a unit recorded.
 type Recording struct {
 	Stream  event.Tag
-	Version int // the place in its stream that it is meant for
+	Version int  // the place in its stream that it is meant for
+	Folded  bool // the unit had looked into the stream before
 	Event   event.Event
 }
 
 // NewUnit is for runners, and for tests of a single command: a unit that reads from log at the time now.
 func NewUnit(log eventlog.Reader, now time.Time) *Unit {
-	return &Unit{now: now.UTC().Truncate(time.Microsecond), log: log, streams: map[event.Tag]int{}}
+	return &Unit{now: now.UTC().Truncate(time.Microsecond), log: log, streams: map[event.Tag]int{}, folded: map[event.Tag]bool{}}
 }
 
 // Now is the one time of the unit: UTC, to the microsecond.
@@ -120,7 +122,7 @@ func CheckVersion(seen, is int) error {
 func (u *Unit) Record(stream event.Tag, events ...event.Event) {
 	for _, e := range events {
 		u.streams[stream]++
-		u.events = append(u.events, Recording{Stream: stream, Version: u.streams[stream], Event: e})
+		u.events = append(u.events, Recording{Stream: stream, Version: u.streams[stream], Folded: u.folded[stream], Event: e})
 	}
 }
 
@@ -142,6 +144,6 @@ func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, e
 			own++
 		}
 	}
-	u.streams[stream] = version + own
+	u.streams[stream], u.folded[stream] = version+own, true
 	return s, version + own, nil
 }

@@ -336,7 +336,7 @@ func TestAStrangerInOnePlace(t *testing.T) {
 					}
 					if goes { // once somebody waits in each place
 						for waiting := 0; waiting < len(held) && err == nil; {
-							err = hostile.Read.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_locks WHERE NOT granted`).Scan(&waiting)
+							err = hostile.Read.QueryRowContext(t.Context(), `SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'`).Scan(&waiting)
 						}
 					}
 					for range 3 {
