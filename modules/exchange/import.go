@@ -392,21 +392,46 @@ func imprint(e gutenberg.Edition) editions.Imprint {
 	return editions.Imprint{Year: &e.Year, Language: e.Language}
 }
 
-// fill adds the books, one after another.
+// ahead is how many books of a category are under way at once, where they line up in their order.
+const ahead = 64
+
+// fill adds the books. Each has its place before the next one is begun, so their numbers follow the file.
 func (r *run) fill(ctx context.Context, category libraryevents.CategoryID, books []bookRow) error {
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	var adding sync.WaitGroup
+	free := make(chan struct{}, ahead)
 	for _, b := range books {
-		if !b.settled {
-			b.command.Category = category
-			outcome, err := r.do(ctx, b.command.Request(r.Actor))
-			if b.in, err = r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions); err != nil {
-				return err
+		b.command.Category = category
+		placed := make(chan struct{})
+		free <- struct{}{}
+		adding.Go(func() {
+			defer func() { <-free }()
+			if err := r.add(ctx, b, sync.OnceFunc(func() { close(placed) })); err != nil {
+				stop(err)
 			}
+		})
+		<-placed
+		if ctx.Err() != nil {
+			break
 		}
-		if err := r.furtherEditions(ctx, b); err != nil {
+	}
+	adding.Wait()
+	return context.Cause(ctx)
+}
+
+// add adds a book with all its editions, and calls placed when the next one may follow.
+func (r *run) add(ctx context.Context, b bookRow, placed func()) error {
+	defer placed()
+	if !b.settled {
+		req := b.command.Request(r.Actor)
+		req.Placed = placed
+		outcome, err := r.do(ctx, req)
+		if b.in, err = r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions); err != nil {
 			return err
 		}
 	}
-	return nil
+	return r.furtherEditions(ctx, b)
 }
 
 // furtherEditions adds the book's editions behind its first, each based on the one before that came in.

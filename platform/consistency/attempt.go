@@ -77,6 +77,14 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 	return a.answer(ctx)
 }
 
+// placed tells whoever wants to know that what is run from now on comes behind this.
+func (a *attempt) placed() {
+	if a.req.Placed != nil {
+		a.req.Placed()
+		a.req.Placed = nil
+	}
+}
+
 // claim reports whether the attempt is to be stored. Its caller cannot leave it any more.
 func (a *attempt) claim() bool { return a.place == nil || a.place.claim() }
 

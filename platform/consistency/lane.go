@@ -133,6 +133,7 @@ func (l *lane) run(ctx context.Context, a *attempt, settings Settings) error {
 		a.count(Busy)
 		return a.later(ErrQueueFull.Because(fmt.Errorf("%d wait", settings.Depth)))
 	}
+	a.placed()
 	select {
 	case <-p.done:
 		return nil

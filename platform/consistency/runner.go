@@ -157,6 +157,7 @@ func (r *Runner) Run(ctx context.Context, req usecase.Request) (usecase.Receipt,
 		}
 		defer leave()
 	}
+	defer a.placed()
 	for {
 		a.number++
 		settings := r.Settings()
