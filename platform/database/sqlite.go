@@ -71,6 +71,7 @@ func openSQLite(ctx context.Context, cfg Config, path string) (_ *DB, err error)
 			"synchronous(" + cfg.Synchronous + ")",
 			"foreign_keys(1)",
 			"journal_size_limit(67108864)", // give the disk back after an import
+			"temp_store(2)",                // what one statement could undo is kept in memory, not written to a file for each
 		},
 	}))), dialect)
 	db.Read = bun.NewDB(sqlitePool(cfg.ReadConns, writerConnector(fileURI(path, url.Values{
