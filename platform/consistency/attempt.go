@@ -241,10 +241,7 @@ func receipt(events []event.Envelope, repeated bool) usecase.Receipt {
 func (a *attempt) settle(ctx context.Context, err error) (usecase.Receipt, error) {
 	var version *eventlog.VersionConflict
 	var key *eventlog.KeyTaken
-	var lost *Lost
 	switch {
-	case errors.As(err, &lost):
-		return usecase.Receipt{}, &again{cause: err, lost: lost}
 	case errors.Is(err, eventlog.ErrInDoubt):
 		a.doubt = true
 		d, found, lookErr := a.look(ctx)
@@ -263,7 +260,7 @@ func (a *attempt) settle(ctx context.Context, err error) (usecase.Receipt, error
 			return usecase.Receipt{}, ErrIDTaken.Because(err)
 		}
 		return usecase.Receipt{}, &again{cause: err}
-	case errors.Is(err, errCommit):
+	case errors.Is(err, eventlog.ErrHeadBusy):
 		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
 	}
 	return usecase.Receipt{}, a.busy(err, ErrScopeBusy)

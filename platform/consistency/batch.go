@@ -44,7 +44,7 @@ func (r *Runner) store(ctx context.Context, members []*attempt, patient bool) []
 			break
 		}
 	}
-	late := !patient && errors.Is(err, eventlog.ErrBusy) && !errors.Is(err, errCommit)
+	late := !patient && errors.Is(err, eventlog.ErrBusy) && !errors.Is(err, eventlog.ErrHeadBusy)
 	switch {
 	case err == nil || len(b.members) == 0:
 	case len(b.members) == 1 && late:
@@ -64,14 +64,14 @@ func (r *Runner) store(ctx context.Context, members []*attempt, patient bool) []
 	return b.stuck
 }
 
-// errCommit marks an error of Commit.
-var errCommit = errors.New("store")
-
 // store makes one transaction. With an error none of those that are left has an answer.
 func (b *batch) store(ctx context.Context) error {
 	tx, err := b.Log.Begin(ctx)
+	if errors.Is(err, eventlog.ErrBusy) {
+		return fmt.Errorf("%w: %w", eventlog.ErrHeadBusy, err) // no transaction is to be had, whatever it is about
+	}
 	if err != nil {
-		return fmt.Errorf("%w: %w", errCommit, err)
+		return err
 	}
 	defer tx.Rollback()
 	if err := b.answerRepeated(ctx, tx); err != nil {
@@ -104,19 +104,16 @@ func (b *batch) store(ctx context.Context) error {
 			return err
 		}
 	}
-	delta := b.state.changes()
-	delta.Several = len(b.accepted) > 1
-	if err := b.Register.Save(ctx, tx, delta); err != nil {
-		if lost, ok := errors.AsType[*Lost](err); ok && b.lost(lost) {
-			return errStart
-		}
-		return err
+	err = b.Register.Save(ctx, tx, b.state.changes())
+	if err == nil {
+		b.Probe(ctx, Written)
+		err = tx.Commit(ctx, units...)
 	}
-	b.Probe(ctx, Written)
-	if err := tx.Commit(ctx, units...); err != nil {
-		return fmt.Errorf("%w: %w", errCommit, err)
+	if _, ok := errors.AsType[*Lost](err); ok {
+		tx.Rollback()
+		return b.dismiss(ctx, err)
 	}
-	return nil
+	return err
 }
 
 // keep keeps those members that f says yes to.
@@ -281,19 +278,40 @@ func (b *batch) accept(m *attempt, v verdict) error {
 	return nil
 }
 
-// lost sends away the member whose row a rival wrote first. It reports whether it found one.
-func (b *batch) lost(lost *Lost) bool {
-	for i, m := range b.members {
-		if m.err != nil || !m.delta.holds(lost.Key) {
-			continue
+// dismiss sends away those whose rows a rival wrote first, which it looks for: a database does not say. The others start over.
+func (b *batch) dismiss(ctx context.Context, lost error) error {
+	var rows Questions
+	for _, m := range b.accepted {
+		for _, r := range m.delta.Rows {
+			rows.Taken = append(rows.Taken, r.Key)
 		}
-		if m.w.fresh[lost.Key.Scope] {
-			m.err = ErrIDTaken.Because(lost) // what the unit means to begin is there already
-		} else {
-			m.err = &again{cause: lost, lost: lost}
-		}
-		b.members = append(b.members[:i:i], b.members[i+1:]...)
-		return true
 	}
-	return false
+	rows.tidy()
+	there := NewState()
+	if err := b.Register.Load(ctx, nil, rows, there); err != nil {
+		return err
+	}
+	found := false
+	b.keep(func(m *attempt) bool {
+		if m.err != nil {
+			return true // decided again with the others
+		}
+		for _, r := range m.delta.Rows {
+			rival := there.rows[r.Key]
+			if rival == nil || rival.Cause == r.Cause {
+				continue
+			}
+			found = true
+			m.err = &again{cause: lost, lost: &Lost{r.Key}}
+			if m.w.fresh[r.Scope] {
+				m.err = ErrIDTaken.Because(lost) // what the unit means to begin is there already
+			}
+			return false
+		}
+		return true
+	})
+	if !found {
+		return fmt.Errorf("%w: %w", eventlog.ErrAgain, lost) // the rival has let go of it since, or was the request itself
+	}
+	return errStart
 }

@@ -29,8 +29,8 @@ type Register interface {
 	// back, as the part of q that has to wait. Where locks are not what keeps transactions apart, nothing ever has to. After it
 	// no statement of the transaction but its commit waits for a lock longer than a moment: that is an eventlog.ErrBusy, too.
 	Try(ctx context.Context, tx eventlog.Tx, q Questions, s *State) (waiting Questions, err error)
-	// Save writes d into the transaction. A key that a rival holds, or a cause that has its key already, fails with a [*Lost];
-	// its key may be missing when d is several units'.
+	// Save writes d into the transaction, once and last of all but the log. A key that a rival holds, or a cause that has its key
+	// already, fails with a [*Lost], here or when the transaction is committed.
 	Save(ctx context.Context, tx eventlog.Tx, d Delta) error
 	// Guards and Rows read the whole register, for checking it.
 	Guards(ctx context.Context) iter.Seq2[Guard, error]
@@ -224,12 +224,6 @@ type Delta struct {
 	Freed   []Key   // rows that go, sorted; they go before new ones come
 	Changed []Row   // rows whose key is held on, by another cause or with other ancestors; they stay the same row, so that who waits for it gets it
 	Rows    []Row   // new ones, sorted
-	Several bool    // of several units together: if a rival was faster, they are stored one by one to find out whose it was
-}
-
-// holds reports whether the row of k is new.
-func (d *Delta) holds(k Key) bool {
-	return slices.ContainsFunc(d.Rows, func(r Row) bool { return r.Key == k })
 }
 
 // add adds what becomes of the row of k; nil: nobody holds it.
@@ -247,9 +241,12 @@ func (d *Delta) add(k Key, before, after *Row) {
 // Lost says that a rival was faster: what was decided on is no longer so. The transaction is to be undone; whether the command
 // is decided again depends on the constraint's mode.
 type Lost struct {
-	Key Key
+	Key Key // zero when it is not known which it was
 }
 
 func (e *Lost) Error() string {
+	if e.Key == (Key{}) {
+		return "lost a row to a rival"
+	}
 	return "lost " + e.Key.Constraint + " in " + string(e.Key.Scope) + " to a rival"
 }

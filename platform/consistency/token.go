@@ -91,8 +91,11 @@ func tokenKey(t usecase.Token) string {
 func (a *attempt) note(ctx context.Context, as string) (usecase.Receipt, error) {
 	d, found, err := a.Log.Done(ctx, a.token)
 	if err == nil && !found {
-		if err := a.commitNote(ctx, as); err != nil {
-			return a.settle(ctx, fmt.Errorf("%w: %w", errCommit, err))
+		switch err := a.commitNote(ctx, as); {
+		case errors.Is(err, eventlog.ErrBusy): // with the log: there is nothing else that it could wait for
+			return usecase.Receipt{}, a.busy(err, ErrLogBusy)
+		case err != nil:
+			return a.settle(ctx, err)
 		}
 		d, found, err = a.look(ctx)
 	}

@@ -57,6 +57,12 @@ func IsBusy(err error) bool {
 	return sqliteBusy(sqliteCode(err)) || pq.As(err, pqerror.LockNotAvailable) != nil
 }
 
+// BusyIn is the table whose lock was waited for in vain, as far as PostgreSQL's words for the circumstances name it.
+func BusyIn(err error, table string) bool {
+	e := pq.As(err, pqerror.LockNotAvailable)
+	return e != nil && strings.Contains(e.Where, `"`+table+`"`)
+}
+
 func sqliteBusy(code int) bool {
 	switch code & 0xff {
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:

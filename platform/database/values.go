@@ -23,6 +23,9 @@ type Values struct {
 // NewValues is an empty list for statements on db.
 func NewValues(db bun.IDB) *Values { return &Values{dialect: db.Dialect()} }
 
+// Literal is a text as it stands in a statement on db.
+func Literal(db bun.IDB, s string) string { return string(db.Dialect().AppendString(nil, s)) }
+
 // Len is the number of rows.
 func (v *Values) Len() int { return v.rows }
 

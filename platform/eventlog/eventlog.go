@@ -129,6 +129,8 @@ var (
 	// ErrBusy: the log, or a row that the transaction needs, stayed locked by others for longer than the configured time-out.
 	// Nothing was stored.
 	ErrBusy = errors.New("the log is busy")
+	// ErrHeadBusy is an ErrBusy of Commit: it was the log itself that stayed locked.
+	ErrHeadBusy = fmt.Errorf("%w: its head stayed locked", ErrBusy)
 	// ErrAgain: the database gave this transaction up for another's sake (deadlock, serialization). Nothing was stored; another
 	// attempt may succeed.
 	ErrAgain = errors.New("the transaction was given up for another's sake")

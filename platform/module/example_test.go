@@ -110,6 +110,7 @@ var Visitors = projection.Projector{
 
 type signInput struct {
 	httpapi.Actor
+	httpapi.Repeatable
 	Body struct {
 		Name string `json:"name"`
 	}
@@ -136,13 +137,14 @@ func routes(api *httpapi.API, env module.Env) {
 		OperationID: "sign", Method: http.MethodPost, Path: "/visitors", DefaultStatus: http.StatusCreated,
 		Errors: httpapi.Errors(ErrVisitorNumberNotUnique, consistency.ErrScopeBusy),
 	}, func(ctx context.Context, in *signInput) (*httpapi.Written[signed], error) {
-		id := event.NewID[visitor]()
-		receipt, err := env.Runner.Run(ctx, Sign{ID: id, Name: in.Body.Name}.Request(in.Who()))
+		req := Sign{ID: event.NewID[visitor](), Name: in.Body.Name}.Request(in.Who())
+		req.Token = in.Token(ctx)
+		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
 		e, _ := usecase.Recorded[*VisitorSigned](receipt) // the answer comes from what was stored, never from a read model
-		return httpapi.Created(signed{e.Number}, 1, "/visitors/"+id.String(), receipt.Position, e.Number == 0, receipt.Repeated), nil
+		return httpapi.Created(signed{e.Number}, 1, "/visitors/"+e.Visitor.String(), receipt.Position, e.Number == 0, receipt.Repeated), nil
 	})
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "list-visitors", Method: http.MethodGet, Path: "/visitors", Errors: httpapi.Errors(projection.ErrBehind),

@@ -40,7 +40,8 @@ func (s *shop) lane(mode consistency.Mode) *lane {
 	settings := s.settings(mode)
 	settings.Attempts, settings.Contention = 5, consistency.Contention{Raise: 1, Dwell: time.Hour}
 	l.Runner = consistency.NewRunner(consistency.Config{
-		Log: s.log, Register: registerdb.New(s.db.Read), Set: s.set, Meter: &l.meter, Abreast: 2,
+		Log: s.log, Register: registerdb.New(s.db.Read), Set: s.set, Meter: &l.meter,
+		Abreast:  registerdb.Abreast(s.db.Dialect),
 		Settings: func() consistency.Settings { return settings },
 		Probe: func(ctx context.Context, stage consistency.Stage) {
 			if probe := l.probe.Load(); probe != nil {

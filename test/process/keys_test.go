@@ -21,7 +21,7 @@ import (
 type ask struct{ path, body, key string }
 
 func (a ask) send(url string) (string, error) {
-	r, err := http.NewRequest(http.MethodPost, url+"/api/v1"+a.path, strings.NewReader(a.body)) //nolint:noctx // the server is killed
+	r, err := http.NewRequest(http.MethodPost, url+"/api/v1"+a.path, strings.NewReader(a.body))
 	if err != nil {
 		return "", err
 	}

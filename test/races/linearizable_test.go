@@ -22,7 +22,7 @@ import (
 )
 
 // Numbering, as one who knows nothing of logs and locks would have it: each category has a counter. Adding a book to it, or
-// moving one there, takes the next number, or is refused and takes none; reading gives the last one that was taken.
+// moving one there, takes the next number, or takes none (a refusal, a book that is there already); reading gives the last one that was taken.
 var numbering = porcupine.Model{
 	Partition: func(history []porcupine.Operation) [][]porcupine.Operation {
 		by := map[libraryevents.CategoryID][]porcupine.Operation{}
@@ -49,7 +49,7 @@ var numbering = porcupine.Model{
 	},
 }
 
-// call is what a client asks for; the answer is a number, 0 for a refusal.
+// call is what a client asks for; the answer is a number, 0 if none was taken.
 type call struct {
 	category libraryevents.CategoryID
 	reads    bool // else it takes a number
@@ -120,13 +120,14 @@ func observe(t *testing.T, s consistencytest.Store, mode consistency.Mode) []por
 	}
 	processes := []*process{newProcess(s, modes[0], nil), newProcess(s, modes[len(modes)/2], nil)}
 	var h history
+	var mu sync.Mutex
+	var books []catalogueevents.BookID // that anybody moves
 	const clients, each = 8, 20
 	gate := consistencytest.NewBarrier(clients)
 	var wg sync.WaitGroup
 	for client := range clients {
 		random := rand.New(rand.NewPCG(97, uint64(client)))
 		p := processes[client%len(processes)]
-		var mine []catalogue.AddBook // where they are by now
 		wg.Go(func() {
 			gate.Wait(t.Context())
 			for range each {
@@ -135,20 +136,21 @@ func observe(t *testing.T, s consistencytest.Store, mode consistency.Mode) []por
 				}
 				to := categories[random.IntN(len(categories))]
 				var err error
+				mu.Lock()
+				var book catalogueevents.BookID
+				if n := random.IntN(len(books) + 1); n > 0 {
+					book = books[n-1]
+				}
+				mu.Unlock()
 				switch n := random.IntN(10); {
 				case n < 2:
 					err = h.record(client, call{to, true}, func() (int, error) { return lastNumber(t.Context(), s.Log, to) })
-				case n < 5 && len(mine) > 0:
-					i := random.IntN(len(mine))
-					if mine[i].Category == to {
-						continue // it would stay, and keep its number
-					}
+				case n < 6 && !book.IsZero():
 					err = h.record(client, call{to, false}, func() (int, error) {
-						r, err := p.Run(t.Context(), catalogue.MoveBook{ID: mine[i].ID, To: to}.Request("t"))
-						if err != nil {
-							return 0, err
+						r, err := p.Run(t.Context(), catalogue.MoveBook{ID: book, To: to}.Request("t"))
+						if err != nil || len(r.Events) == 0 {
+							return 0, err // it is there already, and keeps its number
 						}
-						mine[i].Category = to
 						return r.Events[0].Event.(*catalogueevents.BookMoved).Number, nil
 					})
 				default:
@@ -158,7 +160,9 @@ func observe(t *testing.T, s consistencytest.Store, mode consistency.Mode) []por
 						if err != nil {
 							return 0, err
 						}
-						mine = append(mine, b)
+						mu.Lock()
+						defer mu.Unlock()
+						books = append(books, b.ID)
 						return r.Events[0].Event.(*catalogueevents.BookAdded).Number, nil
 					})
 				}

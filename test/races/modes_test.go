@@ -40,7 +40,7 @@ func newProcess(s consistencytest.Store, mode consistency.Mode, probe func(conte
 	p.keep(mode)
 	p.Runner = runnerIn(s, mode, func(c *consistency.Config) {
 		c.Settings = func() consistency.Settings { return *p.settings.Load() }
-		c.Meter, c.Abreast = p, 2
+		c.Meter, c.Abreast = p, 2 // as on PostgreSQL; elsewhere one waits for the other
 		c.Committed = func(context.Context, usecase.Receipt) { p.won.Add(1) }
 		c.Probe = func(ctx context.Context, stage consistency.Stage) {
 			if stage == consistency.Begin {

@@ -33,7 +33,7 @@ func TestMetricsPassPromtool(t *testing.T) { //nolint:paralleltest // the soaks 
 	s.begin()
 	for _, mode := range consistency.Built() {
 		w := s.writer()
-		if !w.settle(http.MethodPut, "/ops/constraints/book-number/mode", body{"mode": mode.String(), "reason": "metrics"}, nil) {
+		if !w.settle("", http.MethodPut, "/ops/constraints/book-number/mode", body{"mode": mode.String(), "reason": "metrics"}, nil) {
 			t.Fatalf("the mode does not become %s", mode)
 		}
 		var wg sync.WaitGroup

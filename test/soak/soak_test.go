@@ -137,11 +137,11 @@ func (s *soak) count(what string) {
 func (s *soak) begin() {
 	s.t.Helper()
 	w := s.writer()
-	s.library = uuid.NewString()
 	var lib struct{ ID string }
-	if !w.settle(http.MethodPost, "/libraries", body{"id": s.library, "name": "Library"}, &lib) {
+	if !w.settle("begin", http.MethodPost, "/libraries", body{"name": "Library"}, &lib) {
 		s.t.Fatal("there is no library")
 	}
+	s.library = lib.ID
 	for range 4 {
 		w.createCategory()
 	}
@@ -187,7 +187,7 @@ func (s *soak) changeModes() {
 		if i := rand.IntN(len(c.Modes) + 1); i < len(c.Modes) {
 			mode = c.Modes[i].String()
 		}
-		status, problem, err := s.send(http.MethodPut, "/ops/constraints/"+c.Name+"/mode", body{"mode": mode, "reason": "soak"}, nil)
+		status, problem, err := s.send("", http.MethodPut, "/ops/constraints/"+c.Name+"/mode", body{"mode": mode, "reason": "soak"}, nil)
 		switch {
 		case err != nil, status == http.StatusServiceUnavailable, status == http.StatusConflict:
 			s.count("change of a mode failed: " + problem)
@@ -228,7 +228,7 @@ func (s *soak) endProcesses(every time.Duration) {
 type body map[string]any
 
 // send sends a request to a server that is up. What is not a success is told as the code of the problem.
-func (s *soak) send(method, path string, b body, into any) (status int, problem string, err error) {
+func (s *soak) send(key, method, path string, b body, into any) (status int, problem string, err error) {
 	server := s.servers[rand.IntN(len(s.servers))]
 	for range s.servers {
 		if server.isUp() {
@@ -245,6 +245,9 @@ func (s *soak) send(method, path string, b body, into any) (status int, problem 
 		return 0, "", err
 	}
 	req.Header.Set("Content-Type", "application/json")
+	if key != "" {
+		req.Header.Set("Idempotency-Key", key)
+	}
 	answer, err := s.client.Do(req)
 	if err != nil {
 		return 0, "no connection", err
@@ -294,11 +297,11 @@ func (w *writer) write() {
 }
 
 // settle sends a request, to one server or another, until it is known what came of it: true when it is done, false when it was
-// refused and is not. Whoever is in doubt asks again.
-func (w *writer) settle(method, path string, b body, into any) bool {
+// refused and is not. Whoever is in doubt asks again: with the ids in the body, or with the key, if there is one.
+func (w *writer) settle(key, method, path string, b body, into any) bool {
 	doubt := false
 	for began := time.Now(); ; {
-		status, problem, err := w.send(method, path, b, into)
+		status, problem, err := w.send(key, method, path, b, into)
 		switch {
 		case err != nil:
 			w.count("in doubt: " + problem)
@@ -312,7 +315,7 @@ func (w *writer) settle(method, path string, b body, into any) bool {
 		case problem == consistency.ErrOutcomeUnknown.Code:
 			w.count("in doubt: " + problem)
 			doubt = true
-		case status == http.StatusServiceUnavailable:
+		case status == http.StatusServiceUnavailable, problem == consistency.ErrTokenInUse.Code:
 			w.count("not now: " + problem)
 		case status == http.StatusConflict && (strings.HasSuffix(problem, "-number-not-unique") || problem == consistency.ErrVersionConflict.Code):
 			w.count("refused: " + problem)
@@ -345,7 +348,9 @@ func (w *writer) refuse(streams ...string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	for _, stream := range streams {
-		w.refused[stream] = true
+		if !strings.HasSuffix(stream, ":") { // a key named it
+			w.refused[stream] = true
+		}
 	}
 }
 
@@ -362,9 +367,28 @@ type numbered struct {
 	Number *int
 }
 
+// names are how a request is named, to be repeated: by ids of the writer's own for what it creates, or by a key.
+func names(n int) (ids []string, key string) {
+	ids = make([]string, n)
+	if rand.IntN(2) == 0 {
+		return ids, uuid.NewString()
+	}
+	for i := range ids {
+		ids[i] = uuid.NewString()
+	}
+	return ids, ""
+}
+
+// creation is the body of something that is created, with the id, if it is not empty.
+func creation(id string, b body) body {
+	if id != "" {
+		b["id"] = id
+	}
+	return b
+}
+
 func (w *writer) createCategory() {
-	id := uuid.NewString()
-	b := book{id: uuid.NewString(), category: id, edition: uuid.NewString()}
+	ids, key := names(3)
 	var answer struct {
 		numbered
 		Book struct {
@@ -372,65 +396,66 @@ func (w *writer) createCategory() {
 			Edition numbered
 		}
 	}
-	if !w.settle(http.MethodPost, "/libraries/"+w.library+"/categories", body{"id": id, "name": "Category " + id, "book": b.body()}, &answer) {
-		w.refuse("category:"+id, "book:"+b.id, "edition:"+b.edition)
+	b := creation(ids[0], body{"name": "Category " + uuid.NewString(), "book": newBook(ids[1], ids[2])})
+	if !w.settle(key, http.MethodPost, "/libraries/"+w.library+"/categories", b, &answer) {
+		w.refuse("category:"+ids[0], "book:"+ids[1], "edition:"+ids[2])
 		return
 	}
-	w.same(id, answer.ID)
-	w.same(b.id, answer.Book.ID)
-	w.tell("category:"+id, "library:"+w.library, answer.Number)
-	w.added(b, answer.Book.Number, answer.Book.Edition)
+	w.created("category", ids[0], "library:"+w.library, answer.numbered)
+	w.added(ids[1], ids[2], answer.ID, answer.Book.numbered, answer.Book.Edition)
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.categories = append(w.categories, id)
+	w.categories = append(w.categories, answer.ID)
 }
 
-func (b book) body() body {
-	return body{"id": b.id, "title": "Book " + b.id, "edition": body{"id": b.edition}}
+func newBook(id, edition string) body {
+	return creation(id, body{"title": "A book", "edition": creation(edition, body{"year": 1999})})
 }
 
-func (w *writer) added(b book, number *int, first numbered) {
-	w.same(b.edition, first.ID)
-	w.tell("book:"+b.id, "category:"+b.category, number)
-	w.tell("edition:"+b.edition, "book:"+b.id, first.Number)
+// created notes what a writer was told of something new, under the id that it wanted, if any.
+func (w *writer) created(kind, wanted, scope string, n numbered) {
+	if wanted != "" && wanted != n.ID {
+		w.t.Errorf("created %s %s, the answer is about %s", kind, wanted, n.ID)
+	}
+	w.tell(kind+":"+n.ID, scope, n.Number)
+}
+
+// added notes a new book, in the category, with its first edition.
+func (w *writer) added(wanted, wantedEdition, category string, n, first numbered) {
+	w.created("book", wanted, "category:"+category, n)
+	w.created("edition", wantedEdition, "book:"+n.ID, first)
+	b := book{n.ID, category, first.ID}
 	w.mine = append(w.mine, b)
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.books = append(w.books[max(0, len(w.books)-3):], b)
 }
 
-func (w *writer) same(id, answered string) {
-	if id != answered {
-		w.t.Errorf("created %s, the answer is about %s", id, answered)
-	}
-}
-
 func (w *writer) addBook() {
-	b := book{id: uuid.NewString(), category: w.category(), edition: uuid.NewString()}
+	ids, key := names(2)
+	category := w.category()
 	var answer struct {
 		numbered
 		Edition numbered
 	}
-	if !w.settle(http.MethodPost, "/categories/"+b.category+"/books", b.body(), &answer) {
-		w.refuse("book:"+b.id, "edition:"+b.edition)
+	if !w.settle(key, http.MethodPost, "/categories/"+category+"/books", newBook(ids[0], ids[1]), &answer) {
+		w.refuse("book:"+ids[0], "edition:"+ids[1])
 		return
 	}
-	w.same(b.id, answer.ID)
-	w.added(b, answer.Number, answer.Edition)
+	w.added(ids[0], ids[1], category, answer.numbered, answer.Edition)
 }
 
 func (w *writer) addEdition() {
 	w.mu.Lock()
 	b := w.books[rand.IntN(len(w.books))] // anybody's
 	w.mu.Unlock()
-	id := uuid.NewString()
+	ids, key := names(1)
 	var answer numbered
-	if !w.settle(http.MethodPost, "/books/"+b.id+"/editions", body{"id": id, "base_edition_id": b.edition}, &answer) {
-		w.refuse("edition:" + id)
+	if !w.settle(key, http.MethodPost, "/books/"+b.id+"/editions", creation(ids[0], body{"base_edition_id": b.edition}), &answer) {
+		w.refuse("edition:" + ids[0])
 		return
 	}
-	w.same(id, answer.ID)
-	w.tell("edition:"+id, "book:"+b.id, answer.Number)
+	w.created("edition", ids[0], "book:"+b.id, answer)
 }
 
 func (w *writer) moveBook() {
@@ -439,14 +464,17 @@ func (w *writer) moveBook() {
 	if to == b.category {
 		return
 	}
+	_, key := names(0) // without one, what names a move is where it goes
 	var answer struct {
 		numbered
 		Category string `json:"category_id"`
 	}
-	if !w.settle(http.MethodPost, "/books/"+b.id+"/move", body{"category_id": to}, &answer) {
+	if !w.settle(key, http.MethodPost, "/books/"+b.id+"/move", body{"category_id": to}, &answer) {
 		return
 	}
-	w.same(to, answer.Category)
+	if answer.Category != to {
+		w.t.Errorf("moved to %s, the answer says %s", to, answer.Category)
+	}
 	b.category = to
 	w.tell("book:"+b.id, "category:"+to, answer.Number)
 }

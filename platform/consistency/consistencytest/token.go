@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"accession/platform/consistency"
@@ -204,20 +205,26 @@ var tokenRules = []sequenceRule{
 					once.Do(func() { close(held); <-free })
 				}
 			})
-			settings := config.Settings()
-			config.Settings = func() consistency.Settings { return settings }
+			var patience atomic.Int64
+			patience.Store(int64(time.Minute))
+			usual := config.Settings
+			config.Settings = func() consistency.Settings {
+				s := usual()
+				s.LockTimeout = time.Duration(patience.Load())
+				return s
+			}
 			run := consistency.NewRunner(config)
 			var first usecase.Receipt
 			var failed error
 			var wg sync.WaitGroup
 			wg.Go(func() { first, failed = run.Run(r.t.Context(), r.named(scope, token)) })
 			<-held
-			settings.LockTimeout = time.Millisecond
+			patience.Store(int64(time.Millisecond))
 			_, err := run.Run(r.t.Context(), r.named(scope, token))
 			if e := problem.Of(err); !errors.Is(err, consistency.ErrTokenInUse) || e.RetryAfter == 0 || !e.Retryable {
 				r.t.Errorf("%s, longer than for a lock: %v", mode, err)
 			}
-			settings.LockTimeout = time.Minute
+			patience.Store(int64(time.Minute))
 			ctx, cancel := context.WithTimeout(r.t.Context(), time.Millisecond)
 			if _, err := run.Run(ctx, r.named(scope, token)); !errors.Is(err, consistency.ErrTokenInUse) {
 				r.t.Errorf("%s, until the caller's deadline: %v", mode, err)

@@ -4,6 +4,8 @@ package sqldb
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"iter"
 	"slices"
 	"strings"
@@ -80,118 +82,109 @@ func (l *loader) lock(order, strength string) string {
 }
 
 func (l *loader) load(ctx context.Context, q consistency.Questions) error {
-	if err := l.guards(ctx, q.Guards); err != nil {
-		return logdb.Fault("load guards", err)
+	if err := l.make(ctx, q.Guards); err != nil {
+		return logdb.Fault("make guards", err)
 	}
-	locked, err := l.owned(ctx, q.Owned, q.Scopes, l.locking)
-	if err != nil {
-		return logdb.Fault("lock owned rows", err)
-	}
-	if l.locking {
-		// A statement that waited for its locks sees what there was before it waited. What is there now is read by another one.
-		seen, err := l.owned(ctx, q.Owned, q.Scopes, false)
-		if err != nil {
+	if len(q.Owned)+len(q.Scopes) == 0 { // as a rule: then all locks are taken by one message
+		if err := l.guardsAndHeld(ctx, q.Guards, q.Held); err != nil {
+			return logdb.Fault("load guards and held rows", err)
+		}
+	} else {
+		if err := l.guardsAndHeld(ctx, q.Guards, nil); err != nil {
+			return logdb.Fault("load guards", err)
+		}
+		if err := l.lockOwned(ctx, q); err != nil {
 			return logdb.Fault("load owned rows", err)
 		}
-		if l.skipping {
-			l.skippedOwned(q, locked, seen)
+		if err := l.guardsAndHeld(ctx, nil, q.Held); err != nil {
+			return logdb.Fault("load held rows", err)
 		}
 	}
-	if err := l.held(ctx, q.Held); err != nil {
-		return logdb.Fault("load held rows", err)
-	}
-	if _, err := l.rows(ctx, q.Taken, ""); err != nil {
+	if _, err := l.rows(ctx, q.Taken); err != nil {
 		return logdb.Fault("load rows", err)
 	}
-	_, err = l.owned(ctx, nil, q.Listed, false)
+	_, err := l.owned(ctx, nil, q.Listed, false)
 	return logdb.Fault("list rows", err)
 }
 
-// guards reads guards, locked if it is locking.
-func (l *loader) guards(ctx context.Context, keys []consistency.Key) error {
-	if len(keys) == 0 {
+// make makes the guards that may not be there yet, if they are to be locked.
+func (l *loader) make(ctx context.Context, keys []consistency.Key) error {
+	if len(keys) == 0 || !l.locking || l.known.all(keys) {
 		return nil
 	}
-	if !l.locking {
-		for _, k := range keys {
-			l.state.SetGuard(k, 0)
-		}
-		_, err := l.selectGuards(ctx, keys)
+	rows := database.NewValues(l.db)
+	for _, k := range keys {
+		rows.Row().Text(k.Constraint).Text(string(k.Scope)).Int(0)
+	}
+	result, err := l.db.ExecContext(ctx, l.begun(`INSERT INTO register_guards ("constraint", scope, last) VALUES `)+rows.String()+` ON CONFLICT DO NOTHING`)
+	if err != nil {
 		return err
 	}
-	made := int64(0)
-	if !l.known.all(keys) {
-		rows := database.NewValues(l.db)
-		for _, k := range keys {
-			rows.Row().Text(k.Constraint).Text(string(k.Scope)).Int(0)
-		}
-		result, err := l.db.ExecContext(ctx, l.begun(`INSERT INTO register_guards ("constraint", scope, last) VALUES `)+rows.String()+` ON CONFLICT DO NOTHING`)
-		if err == nil {
-			made, err = result.RowsAffected()
-		}
-		if err != nil {
-			return err
-		}
-	}
-	found, err := l.selectGuards(ctx, keys)
-	switch {
-	case err != nil:
-		return err
-	case len(found) < len(keys) && l.skipping:
-		for _, k := range keys {
-			if !found[k] {
-				l.waiting.Guards = append(l.waiting.Guards, k)
-			}
-		}
-	case len(found) < len(keys): // guards are never deleted: this is another database than it was
-		l.known.forget()
-		return eventlog.ErrAgain
-	case made == 0:
+	made, err := result.RowsAffected()
+	if err == nil && made == 0 { // all had been committed before
 		l.known.add(keys)
 	}
-	return nil
-}
-
-// selectGuards reads those of the guards that are there, and free if it does not wait.
-func (l *loader) selectGuards(ctx context.Context, keys []consistency.Key) (map[consistency.Key]bool, error) {
-	pairs := database.NewValues(l.db)
-	for _, k := range keys {
-		pairs.Row().Text(k.Constraint).Text(string(k.Scope))
-	}
-	rs, err := l.db.QueryContext(ctx, l.begun(`SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `)+
-		pairs.String()+")"+l.lock(`"constraint", scope`, "UPDATE"))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rs.Close() }()
-	found := make(map[consistency.Key]bool, len(keys))
-	for rs.Next() {
-		var g consistency.Guard
-		if err := rs.Scan(&g.Constraint, &g.Scope, &g.Last); err != nil {
-			return nil, err
-		}
-		l.state.SetGuard(g.Key, g.Last)
-		found[g.Key] = true
-	}
-	return found, rs.Err()
+	return err
 }
 
 const rowColumns = `"constraint", scope, key, owner, cause, ancestors`
 
-// held reads rows that are to stay, locked if it is locking.
-func (l *loader) held(ctx context.Context, keys []consistency.Key) error {
-	found, err := l.rows(ctx, keys, l.lock(`"constraint", scope, key`, "SHARE"))
-	if err != nil || !l.skipping || len(found) == len(keys) {
-		return err
+// guardsAndHeld reads guards, and rows that are to stay, locked in this order if it is locking; with one message on PostgreSQL.
+func (l *loader) guardsAndHeld(ctx context.Context, guards, held []consistency.Key) error {
+	var queries []string
+	var read []func(*sql.Rows) error
+	foundGuards, foundHeld := map[consistency.Key]bool{}, map[consistency.Key]bool{}
+	if len(guards) > 0 {
+		pairs := database.NewValues(l.db)
+		for _, k := range guards {
+			pairs.Row().Text(k.Constraint).Text(string(k.Scope))
+			if !l.locking {
+				l.state.SetGuard(k, 0)
+			}
+		}
+		queries = append(queries, `SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `+
+			pairs.String()+")"+l.lock(`"constraint", scope`, "UPDATE"))
+		read = append(read, func(rs *sql.Rows) error {
+			var g consistency.Guard
+			err := rs.Scan(&g.Constraint, &g.Scope, &g.Last)
+			l.state.SetGuard(g.Key, g.Last)
+			foundGuards[g.Key] = true
+			return err
+		})
 	}
-	// What was not found is not there, or somebody else's: then it can be read all the same.
-	var missing []consistency.Key
-	for _, k := range keys {
-		if !found[k] {
-			missing = append(missing, k)
+	if len(held) > 0 {
+		queries = append(queries, l.selectRows(held)+l.lock(`"constraint", scope, key`, "SHARE"))
+		read = append(read, func(rs *sql.Rows) error { return l.scan(rs, foundHeld) })
+	}
+	for len(queries) > 0 {
+		n := 1
+		if l.locking {
+			n = len(queries)
+		}
+		if err := l.query(ctx, strings.Join(queries[:n], "; "), read[:n]...); err != nil {
+			return err
+		}
+		queries, read = queries[n:], read[n:]
+	}
+	if !l.locking {
+		return nil
+	}
+	for _, k := range guards {
+		switch {
+		case foundGuards[k]:
+		case l.skipping:
+			l.waiting.Guards = append(l.waiting.Guards, k)
+		default: // guards are never deleted: this is another database than it was
+			l.known.forget()
+			return eventlog.ErrAgain
 		}
 	}
-	there, err := l.rows(ctx, missing, "")
+	if !l.skipping || len(foundHeld) == len(held) {
+		return nil
+	}
+	// What was not found is not there, or somebody else's: then it can be read all the same.
+	missing := slices.DeleteFunc(slices.Clone(held), func(k consistency.Key) bool { return foundHeld[k] })
+	there, err := l.rows(ctx, missing)
 	for _, k := range missing {
 		if there[k] {
 			l.waiting.Held = append(l.waiting.Held, k)
@@ -200,30 +193,68 @@ func (l *loader) held(ctx context.Context, keys []consistency.Key) error {
 	return err
 }
 
-// rows reads rows, and says which are there.
-func (l *loader) rows(ctx context.Context, keys []consistency.Key, lock string) (map[consistency.Key]bool, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
+// selectRows is a query for the rows of the keys, which are taken not to be held until it says otherwise.
+func (l *loader) selectRows(keys []consistency.Key) string {
 	for _, k := range keys {
 		l.state.SetRow(k, nil)
 	}
-	rs, err := l.db.QueryContext(ctx, l.begun(`SELECT `+rowColumns+` FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `)+
-		keyValues(l.db, keys).String()+")"+lock)
-	if err != nil {
-		return nil, err
+	return `SELECT ` + rowColumns + ` FROM register_rows WHERE ("constraint", scope, key) IN (VALUES ` + keyValues(l.db, keys).String() + ")"
+}
+
+// rows reads rows, and says which are there.
+func (l *loader) rows(ctx context.Context, keys []consistency.Key) (map[consistency.Key]bool, error) {
+	if len(keys) == 0 {
+		return nil, nil
 	}
-	defer func() { _ = rs.Close() }()
 	found := make(map[consistency.Key]bool, len(keys))
-	for rs.Next() {
-		row, err := scanRow(rs)
-		if err != nil {
-			return nil, err
-		}
+	return found, l.query(ctx, l.selectRows(keys), func(rs *sql.Rows) error { return l.scan(rs, found) })
+}
+
+// scan takes in one row.
+func (l *loader) scan(rs *sql.Rows, found map[consistency.Key]bool) error {
+	row, err := scanRow(rs)
+	if err == nil {
 		l.state.SetRow(row.Key, &row)
 		found[row.Key] = true
 	}
-	return found, rs.Err()
+	return err
+}
+
+// query sends a message of as many queries as there are readers, and has each read the rows of its own.
+func (l *loader) query(ctx context.Context, message string, read ...func(*sql.Rows) error) error {
+	rs, err := l.db.QueryContext(ctx, l.begun(message))
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rs.Close() }()
+	for i, scan := range read {
+		if i > 0 && !rs.NextResultSet() {
+			return errors.Join(rs.Err(), errors.New("an answer is missing"))
+		}
+		for rs.Next() {
+			if err := scan(rs); err != nil {
+				return err
+			}
+		}
+		if err := rs.Err(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// lockOwned locks the rows of owners and scopes, and reads what is there then.
+func (l *loader) lockOwned(ctx context.Context, q consistency.Questions) error {
+	locked, err := l.owned(ctx, q.Owned, q.Scopes, l.locking)
+	if err != nil || !l.locking {
+		return err
+	}
+	// A statement that waited for its locks sees what there was before it waited. What is there now is read by another one.
+	seen, err := l.owned(ctx, q.Owned, q.Scopes, false)
+	if l.skipping {
+		l.skippedOwned(q, locked, seen)
+	}
+	return err
 }
 
 // owned reads all rows of owners (in Key) and of scopes, in one pass; locking, it locks them against everybody else.
@@ -232,35 +263,29 @@ func (l *loader) owned(ctx context.Context, owners, scopes []consistency.Key, lo
 		return nil, nil
 	}
 	l.state.Forget(owners, scopes)
-	var where []string
-	var args []any
+	var where []string // each with an index of its own
 	for _, k := range owners {
 		l.state.SetOwned(k)
-		where, args = append(where, `owner = ? AND "constraint" = ?`), append(args, k.Key, k.Constraint)
+		where = append(where, `owner = `+database.Literal(l.db, k.Key)+` AND "constraint" = `+database.Literal(l.db, k.Constraint))
 	}
 	for _, k := range scopes {
 		l.state.SetScope(k)
-		where, args = append(where, `"constraint" = ? AND scope = ?`), append(args, k.Constraint, string(k.Scope))
+		where = append(where, `"constraint" = `+database.Literal(l.db, k.Constraint)+` AND scope = `+database.Literal(l.db, string(k.Scope)))
 	}
 	order := ` ORDER BY "constraint", scope, key`
 	if locking {
 		order = l.lock(`"constraint", scope, key`, "UPDATE")
 	}
-	rs, err := l.db.QueryContext(ctx, l.begun(`SELECT `+rowColumns+` FROM register_rows WHERE `)+strings.Join(where, " OR ")+order, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rs.Close() }()
 	var rows []consistency.Row
-	for rs.Next() {
+	err := l.query(ctx, `SELECT `+rowColumns+` FROM register_rows WHERE `+strings.Join(where, " OR ")+order, func(rs *sql.Rows) error {
 		row, err := scanRow(rs)
-		if err != nil {
-			return nil, err
+		if err == nil {
+			l.state.SetRow(row.Key, &row)
+			rows = append(rows, row)
 		}
-		l.state.SetRow(row.Key, &row)
-		rows = append(rows, row)
-	}
-	return rows, rs.Err()
+		return err
+	})
+	return rows, err
 }
 
 // skippedOwned finds the owners and scopes of which a row can be seen that could not be locked.
@@ -293,8 +318,8 @@ func scanRow(rs interface{ Scan(...any) error }) (consistency.Row, error) {
 }
 
 // Save implements consistency.Register with one statement for what goes, one for what changes, one for guards and one for new
-// rows; on PostgreSQL they travel together.
-func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta) error {
+// rows. They are run when the log is appended to.
+func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) error {
 	t := tx.(*logdb.Tx)
 	var statements []string
 	if len(d.Freed) > 0 {
@@ -313,34 +338,15 @@ func (r *Register) Save(ctx context.Context, tx eventlog.Tx, d consistency.Delta
 			` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`)
 	}
 	if len(d.Rows) > 0 {
-		insert := `INSERT INTO register_rows (` + rowColumns + `) VALUES ` + rowValues(t.DB(), d.Rows).String()
-		if !d.Several { // looking first costs more than a third of the statement
-			insert += ` ON CONFLICT DO NOTHING RETURNING "constraint", scope, key`
-		}
-		statements = append(statements, insert)
+		statements = append(statements, `INSERT INTO register_rows (`+rowColumns+`) VALUES `+rowValues(t.DB(), d.Rows).String())
 	}
-	if t.Dialect() != database.Postgres {
-		for len(statements) > 1 {
-			if _, err := t.DB().ExecContext(ctx, statements[0]); err != nil {
-				return logdb.Fault("save register", err)
+	if len(statements) > 0 {
+		t.Last(strings.Join(statements, "; "), func(index string) error {
+			if strings.Contains(index, "register_rows") {
+				return &consistency.Lost{}
 			}
-			statements = statements[1:]
-		}
-	}
-	if len(statements) == 0 {
-		return nil
-	}
-	written, err := query(ctx, t.DB(), strings.Join(statements, "; "))
-	if _, ok := database.UniqueViolation(err); ok {
-		return &consistency.Lost{}
-	}
-	if err != nil {
-		return logdb.Fault("save register", err)
-	}
-	for _, row := range d.Rows {
-		if !d.Several && !written[row.Key] {
-			return &consistency.Lost{Key: row.Key}
-		}
+			return nil
+		})
 	}
 	return nil
 }
@@ -351,24 +357,6 @@ func cast(t *logdb.Tx, column, as string) string {
 		return column + "::" + as
 	}
 	return column
-}
-
-// query runs a message whose last statement may return keys.
-func query(ctx context.Context, db bun.IDB, message string) (map[consistency.Key]bool, error) {
-	rs, err := db.QueryContext(ctx, message)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rs.Close() }()
-	keys := map[consistency.Key]bool{}
-	for rs.Next() {
-		var k consistency.Key
-		if err := rs.Scan(&k.Constraint, &k.Scope, &k.Key); err != nil {
-			return nil, err
-		}
-		keys[k] = true
-	}
-	return keys, rs.Err()
 }
 
 func ancestors(tags []event.Tag) string {

@@ -116,7 +116,7 @@ func (t forgets) Commit(context.Context, ...eventlog.Unit) error {
 	return nil
 }
 
-// changes changes units before they are stored.
+// changes makes other units of those that are to be stored.
 type changes struct {
 	eventlog.Tx
 	change func(*eventlog.Unit)

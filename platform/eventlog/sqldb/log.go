@@ -245,6 +245,8 @@ type Tx struct {
 	patience time.Duration
 	unplayed func() // see Unplayed
 	hurried  bool   // see Hurry
+	last     string // see Last
+	violated func(index string) error
 	over     bool
 }
 
@@ -256,6 +258,12 @@ const hurry = 100 * time.Millisecond
 func (t *Tx) Hurry() string {
 	t.hurried = true
 	return setLockTimeout(hurry) + "; "
+}
+
+// Last makes the statement one of the last of the transaction: it is run when the log is appended to, on PostgreSQL in the same
+// message. If it breaks a unique index, violated says what that means, nil if it is another's; that is then the error of Commit.
+func (t *Tx) Last(statement string, violated func(index string) error) {
+	t.last, t.violated = statement, violated
 }
 
 func setLockTimeout(d time.Duration) string {
@@ -339,6 +347,12 @@ const commitPatience = 30 * time.Second
 
 // commitSQLite appends in four statements: the transaction has the whole database to itself anyway.
 func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
+	if t.last != "" {
+		if _, err := t.conn.ExecContext(ctx, t.last); err != nil {
+			t.Rollback()
+			return err
+		}
+	}
 	var last event.Position
 	err := t.conn.QueryRowContext(ctx, `UPDATE log_head SET position = position + ?`+t.unless()+` RETURNING position`, b.events).Scan(&last)
 	if err != nil {
@@ -361,6 +375,9 @@ func (t *Tx) commitPostgres(ctx context.Context, b batch) error {
 	message := b.postgres(t.conn, t.unless())
 	if t.hurried { // the head is worth waiting for
 		message = setLockTimeout(t.patience) + "; " + message
+	}
+	if t.last != "" {
+		message = t.last + "; " + message
 	}
 	return t.finish(ctx, message+"; COMMIT", func(last event.Position) { b.place(last) })
 }
@@ -412,12 +429,20 @@ func (t *Tx) named(err error, units []eventlog.Unit) error {
 		return fmt.Errorf("append: a projector has become immediate: %w", eventlog.ErrAgain)
 	}
 	if index, ok := database.UniqueViolation(err); ok {
+		if t.violated != nil {
+			if meant := t.violated(index); meant != nil {
+				return meant
+			}
+		}
 		switch {
 		case strings.Contains(index, "version"): // log_events_stream_version, or SQLite's "log_events.stream, log_events.version"
 			return &eventlog.VersionConflict{Stream: firstStream(units)}
 		case strings.Contains(index, "log_units"), strings.Contains(index, "log_events"):
 			return &eventlog.KeyTaken{Key: firstKey(units)}
 		}
+	}
+	if t.dialect == database.SQLite && database.IsBusy(err) || database.BusyIn(err, "log_head") {
+		return fmt.Errorf("append: %w: %w", eventlog.ErrHeadBusy, err)
 	}
 	return Fault("append", err)
 }
