@@ -59,7 +59,7 @@ func duration(t *testing.T) time.Duration {
 
 // TestSoakPostgres: three processes on one database; three quarters of the time.
 func TestSoakPostgres(t *testing.T) { //nolint:paralleltest // it wants the machine for itself
-	url, dir := dbtest.PostgresURL(t), t.TempDir()
+	url, dir := dbtest.NewServer(t, "fsync=off").URL(), t.TempDir() // but for that, as users have it
 	s := newSoak(t)
 	for _, mode := range []consistency.Mode{consistency.Queue, consistency.Adaptive, consistency.Retry} {
 		s.servers = append(s.servers, newServer(t, dir, url, s.configured(mode)...))
@@ -162,6 +162,7 @@ func (s *soak) run(d time.Duration, dir, db string) {
 	disturbers.Go(func() { s.endProcesses(min(endEvery, d/6)) })
 	disturbers.Wait()
 	wg.Wait()
+	over := time.Now()
 	for _, server := range s.servers {
 		server.end(syscall.SIGTERM)
 	}
@@ -169,6 +170,7 @@ func (s *soak) run(d time.Duration, dir, db string) {
 		s.t.Logf("%8d %s", s.counts[what], what)
 	}
 	s.check(dir, db)
+	s.t.Logf("%8s to stop and to check", time.Since(over).Round(time.Second))
 }
 
 // changeModes changes the mode of some constraint again and again, to one that it can have or to what each process has

@@ -404,18 +404,18 @@ func (t *Tx) finish(ctx context.Context, message string, stored func(event.Posit
 }
 
 // send sends the message and reads its answers to the last, COMMIT's included: an error may come with any of them.
-func (t *Tx) send(ctx context.Context, message string) (event.Position, error) {
+func (t *Tx) send(ctx context.Context, message string) (last event.Position, err error) {
 	rs, err := t.conn.QueryContext(ctx, message)
 	if err != nil {
 		return 0, err
 	}
-	var last event.Position
+	defer func() { err = errors.Join(err, rs.Close()) }()
 	for rs.Next() {
 		if err := rs.Scan(&last); err != nil {
-			return 0, errors.Join(err, rs.Close())
+			return 0, err
 		}
 	}
-	return last, errors.Join(rs.Err(), rs.Close())
+	return last, rs.Err()
 }
 
 // named turns the database's refusal into the log's words.
