@@ -247,7 +247,7 @@ func (a *attempt) settle(ctx context.Context, err error) (usecase.Receipt, error
 		d, found, lookErr := a.look(ctx)
 		switch {
 		case lookErr != nil:
-			return usecase.Receipt{}, errors.Join(err, lookErr)
+			return usecase.Receipt{}, ErrOutcomeUnknown.Because(errors.Join(err, lookErr))
 		case found:
 			return a.asThen(context.WithoutCancel(ctx), d)
 		}
@@ -403,6 +403,9 @@ func (a *attempt) count(o Outcome) {
 // refused is the answer to a request that failed with err, unless it turns out that the same request was done meanwhile: then
 // what stood in its way was itself.
 func (a *attempt) refused(ctx context.Context, err error) (usecase.Receipt, error) {
+	if errors.Is(err, ErrOutcomeUnknown) {
+		return usecase.Receipt{}, err
+	}
 	if a.doubt {
 		d, found, lookErr := a.look(ctx)
 		if found {

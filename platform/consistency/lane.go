@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"accession/platform/eventlog"
 	"accession/platform/problem"
 )
 
@@ -221,16 +222,55 @@ func (l *lane) drive(ln *line) {
 		if batch == nil {
 			return
 		}
+		if ln != &l.main {
+			l.driveAside(batch)
+			continue
+		}
 		began := time.Now()
-		aside := l.store(batch, ln)
+		aside := l.store(batch, false)
 		l.done(tx, aside)
-		if len(batch) > 1 && ln == &l.main {
+		if len(batch) > 1 {
 			l.gather(len(batch), time.Since(began)/gathering)
 		}
 	}
 }
 
-// done lets go of what a transaction of the lane had locked, and sets aside who could not be stored in it.
+// tryAgain is how soon a line that may not wait for others in a transaction tries again.
+const tryAgain = 20 * time.Millisecond
+
+// driveAside stores units that wait for others: in a transaction that waits, if it may have one, else it tries.
+func (l *lane) driveAside(batch []*place) {
+	select {
+	case l.slots <- struct{}{}:
+		l.done(nil, l.store(batch, true))
+		<-l.slots
+		return
+	default:
+	}
+	aside := l.store(batch, false)
+	late := l.r.Now().Add(-l.r.Settings().LockTimeout)
+	aside = slices.DeleteFunc(aside, func(s stuck) bool {
+		if s.since.After(late) {
+			return false
+		}
+		s.fail(eventlog.ErrBusy)
+		close(s.place.done)
+		return true
+	})
+	l.done(nil, aside)
+	if len(aside) == 0 {
+		return
+	}
+	timer := time.NewTimer(tryAgain)
+	defer timer.Stop()
+	select {
+	case l.slots <- struct{}{}:
+		<-l.slots
+	case <-timer.C:
+	}
+}
+
+// done lets go of what a transaction of the main line had locked, and sets aside who could not be stored.
 func (l *lane) done(over *transaction, aside []stuck) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -378,12 +418,12 @@ func (l *lane) setAside(s stuck) {
 }
 
 // store stores a batch and tells its callers, except those of units that are to be set aside.
-func (l *lane) store(batch []*place, ln *line) []stuck {
+func (l *lane) store(batch []*place, patient bool) []stuck {
 	members := make([]*attempt, len(batch))
 	for i, p := range batch {
 		members[i] = p.a
 	}
-	aside := l.guarded(members, ln != &l.main)
+	aside := l.guarded(members, patient)
 	l.r.meet(members)
 	l.r.Meter.Batched(len(members) - len(aside))
 	waits := map[*place]bool{}
@@ -400,10 +440,6 @@ func (l *lane) store(batch []*place, ln *line) []stuck {
 
 // guarded stores the members. A panic is their error, not the process's.
 func (l *lane) guarded(members []*attempt, patient bool) (aside []stuck) {
-	if patient {
-		l.slots <- struct{}{}
-		defer func() { <-l.slots }()
-	}
 	defer func() {
 		if p := recover(); p != nil {
 			l.r.Logger.Error("lane panicked", "panic", p, "stack", string(debug.Stack()))
