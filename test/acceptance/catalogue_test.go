@@ -87,7 +87,7 @@ func TestBooks(t *testing.T) {
 				a := s.post("/categories/$cat2/books", `{"title": "Odyssey", "edition": {"isbn": "`+isbn+`"}}`)
 				refused(t, a, http.StatusConflict, "isbn-taken")
 				equal(t, without(a.Body, "type", "title", "status", "detail", "code", "request_id"),
-					`{"constraint": "isbn", "scope": "library:$lib1", "mode": "lock", "attempts": 1, "retryable": false}`)
+					`{"constraint": "isbn", "scope": "library:$lib1", "mode": "retry", "attempts": 1, "retryable": false}`)
 				if s.Position() != before {
 					t.Errorf("%s: the log went on", isbn)
 				}

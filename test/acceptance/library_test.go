@@ -112,7 +112,7 @@ func TestCategories(t *testing.T) {
 				a := s.post("/libraries/$lib1/categories", fmt.Sprintf(`{"name": %q, "book": {"title": "T"}}`, name))
 				refused(t, a, http.StatusConflict, "category-name-taken")
 				equal(t, without(a.Body, "type", "title", "status", "detail", "code", "request_id"),
-					`{"constraint": "category-name", "scope": "library:$lib1", "mode": "lock", "attempts": 1, "retryable": false}`)
+					`{"constraint": "category-name", "scope": "library:$lib1", "mode": "retry", "attempts": 1, "retryable": false}`)
 				if s.Position() != before {
 					t.Errorf("%q: the log went on", name)
 				}

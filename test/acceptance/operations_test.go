@@ -63,7 +63,7 @@ func TestWhatOperatorsAsk(t *testing.T) {
 			"/livez":  {`"ok"`},
 			"/readyz": {`"ok"`},
 			"/metrics": {
-				"accession_log_position 4\n", `accession_constraint_attempts_total{constraint="book-number",mode="lock",outcome="accepted"} 1`,
+				"accession_log_position 4\n", `accession_constraint_attempts_total{constraint="book-number",mode="queue",outcome="accepted"} 1`,
 				`accession_usecase_seconds_count{outcome="done",usecase="library.CreateCategory"} 1`,
 			},
 		} {
