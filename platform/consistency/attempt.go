@@ -172,7 +172,11 @@ func (a *attempt) seal() error {
 func (a *attempt) waited() {
 	d := a.Now().Sub(a.since)
 	for name := range a.plan.rivalry {
-		a.Meter.Waited(name, a.plan.modes[name], d)
+		mode := a.plan.modes[name]
+		if a.plan.lane && mode != Queue && mode != Adaptive {
+			continue // it is not because of this one that it stood in line
+		}
+		a.Meter.Waited(name, mode, d)
 	}
 }
 

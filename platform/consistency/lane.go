@@ -304,8 +304,10 @@ func (l *lane) gather(n int, d time.Duration) {
 	case <-reached:
 	case <-timer.C:
 		l.mu.Lock()
-		l.reached = nil
-		l.mu.Unlock()
+		defer l.mu.Unlock()
+		if l.reached == reached {
+			l.reached = nil
+		}
 	}
 }
 

@@ -116,7 +116,7 @@ func TestConfigPrint(t *testing.T) {
 	for _, want := range []config.Setting{
 		{Key: "http.addr", Value: ":1", From: "c.yaml:2", Variable: "ACCESSION_HTTP_ADDR"},
 		{Key: "consistency.modes.book-number", Value: "retry", From: "c.yaml:3", Variable: "ACCESSION_CONSISTENCY_MODES_BOOK_NUMBER"},
-		{Key: "consistency.modes.isbn", Value: "lock", From: "default", Variable: "ACCESSION_CONSISTENCY_MODES_ISBN"},
+		{Key: "consistency.modes.isbn", Value: "retry", From: "default", Variable: "ACCESSION_CONSISTENCY_MODES_ISBN"},
 		{Key: "log.level", Value: "warn", From: "ACCESSION_LOG_LEVEL", Variable: "ACCESSION_LOG_LEVEL"},
 		{Key: "log.format", Value: "text", From: "ACCESSION_LOG_FORMAT", Variable: "ACCESSION_LOG_FORMAT"},
 		{Key: "database.url", Value: "postgres://me:xxxxx@example.org/x?sslpassword=xxxxx", From: "--database", Variable: "ACCESSION_DATABASE_URL"},
@@ -143,7 +143,7 @@ func TestConstraintsList(t *testing.T) {
 			want[name] = s.Value
 		}
 	}
-	if want["book-number"] != "reject" || want["isbn"] != "lock" {
+	if want["book-number"] != "reject" || want["isbn"] != "retry" {
 		t.Errorf("the modes are %v", want)
 	}
 	got := map[string]string{}

@@ -229,8 +229,8 @@ func TestExportOfOneLibrary(t *testing.T) {
 		err  string
 		args []string
 	}{
-		{3, "There is no library with this id.", []string{"--library", "00000000-0000-7000-8000-000000000001"}},
-		{3, "There is no library with this id.", []string{"--library", "00000000-0000-7000-8000-000000000001", "--format", "csv"}},
+		{3, "There is no such library.", []string{"--library", "00000000-0000-7000-8000-000000000001"}},
+		{3, "There is no such library.", []string{"--library", "00000000-0000-7000-8000-000000000001", "--format", "csv"}},
 		{2, `--library is "Town": use the id of a library.`, []string{"--library", "Town"}},
 		{2, `--library is "": use the id of a library.`, []string{"--library", ""}},
 		{2, `--format is "xml": use jsonl or csv.`, []string{"--format", "xml"}},

@@ -509,7 +509,7 @@ func TestACategoryThatWasWithdrawnSinceDoesNotDiffer(t *testing.T) {
 	s.stop(syscall.SIGTERM)
 	h.write("f.csv", header+row("9")+row("10"))
 	r := h.run("import", "f.csv", "--library", "L", "--report", "r.jsonl")
-	want := `{"line":2,"key":"9","outcome":"refused","code":"category-not-found","detail":"There is no category with this id, or it was withdrawn."}
+	want := `{"line":2,"key":"9","outcome":"refused","code":"category-not-found","detail":"There is no such category, or it was withdrawn."}
 {"line":3,"key":"10","outcome":"present"}
 `
 	if diff := cmp.Diff(want, h.read("r.jsonl")); diff != "" || r.exit != 4 {
