@@ -19,7 +19,7 @@ import (
 // always current. It is safe for concurrent use.
 //
 // Two unique indexes stand behind everything that is decided in memory: one over (constraint, scope, key), so that a key has
-// one owner; one over (constraint, cause), so that nothing gets two numbers.
+// one owner; one over (owner, constraint, cause), so that nothing gets two numbers because of one event.
 type Register interface {
 	// Load answers q into s. Inside a transaction it first locks, in this order and sorted: the guards, so that nobody else can
 	// give a number in their scopes; the held rows, so that nobody can take them away. With a nil transaction it reads what is
