@@ -46,7 +46,7 @@ func openPostgres(ctx context.Context, cfg Config, u *url.URL) (*DB, error) {
 		if err != nil {
 			return nil, fmt.Errorf("open database: %w", err)
 		}
-		db.Write = bun.NewDB(postgresPool(cfg.WriteConns, connector), dialect)
+		db.Write = bun.NewDB(postgresPool(cfg.WriteConns, writeConnector{connector}), dialect)
 	}
 
 	if err := db.Write.PingContext(ctx); err != nil {
@@ -173,6 +173,23 @@ type readOnlyConn struct{ postgresConn }
 func (c readOnlyConn) BeginTx(ctx context.Context, opts driver.TxOptions) (driver.Tx, error) {
 	opts.ReadOnly = true
 	return c.postgresConn.BeginTx(ctx, opts)
+}
+
+// writeConnector makes connections that know which statements their sessions keep.
+type writeConnector struct{ driver.Connector }
+
+func (w writeConnector) Connect(ctx context.Context) (driver.Conn, error) {
+	conn, err := w.Connector.Connect(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return &writeConn{conn.(postgresConn), map[string]bool{}}, nil
+}
+
+// writeConn belongs to one goroutine at a time, as every connection does.
+type writeConn struct {
+	postgresConn
+	keeps map[string]bool // statements, by name
 }
 
 // session opens one session without time limits, beside the pools. What belongs to the session ends with it: if its

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strconv"
 	"strings"
 
 	"accession/platform/consistency"
@@ -326,19 +327,20 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 		statements = append(statements, `DELETE FROM register_rows WHERE ("constraint", scope, key) IN (VALUES `+keyValues(t.DB(), d.Freed).String()+")")
 	}
 	if len(d.Changed) > 0 {
+		changed := database.NewValues(t.DB())
+		addRows(changed, d.Changed)
 		statements = append(statements, `UPDATE register_rows AS r SET owner = v.column4, cause = `+cast(t, "v.column5", "uuid")+`, ancestors = v.column6 FROM (VALUES `+
-			rowValues(t.DB(), d.Changed).String()+`) AS v WHERE r."constraint" = v.column1 AND r.scope = v.column2 AND r.key = v.column3`)
+			changed.String()+`) AS v WHERE r."constraint" = v.column1 AND r.scope = v.column2 AND r.key = v.column3`)
 	}
 	if len(d.Guards) > 0 {
-		guards := database.NewValues(t.DB())
-		for _, g := range d.Guards {
-			guards.Row().Text(g.Constraint).Text(string(g.Scope)).Int(int64(g.Last))
-		}
-		statements = append(statements, `INSERT INTO register_guards ("constraint", scope, last) VALUES `+guards.String()+
-			` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`)
+		statements = append(statements, intoGuards.insert(t, func(v *database.Values) {
+			for _, g := range d.Guards {
+				v.Row().Text(g.Constraint).Text(string(g.Scope)).Int(int64(g.Last))
+			}
+		}))
 	}
 	if len(d.Rows) > 0 {
-		statements = append(statements, `INSERT INTO register_rows (`+rowColumns+`) VALUES `+rowValues(t.DB(), d.Rows).String())
+		statements = append(statements, intoRows.insert(t, func(v *database.Values) { addRows(v, d.Rows) }))
 	}
 	if len(statements) > 0 {
 		t.Last(strings.Join(statements, "; "), func(index string) error {
@@ -349,6 +351,38 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 		})
 	}
 	return nil
+}
+
+// into is how many rows at once get into a table. Every command needs it, so PostgreSQL keeps the statement.
+type into struct {
+	table, columns string
+	arrays         []string // the columns' types
+	conflict       string
+}
+
+var (
+	intoGuards = into{"register_guards", `"constraint", scope, last`, []string{"text[]", "text[]", "bigint[]"},
+		` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`}
+	intoRows = into{"register_rows", rowColumns, []string{"text[]", "text[]", "text[]", "text[]", "uuid[]", "text[]"}, ""}
+)
+
+// insert is the statement that inserts what fill gives.
+func (i into) insert(t *logdb.Tx, fill func(*database.Values)) string {
+	start := "INSERT INTO " + i.table + " (" + i.columns + ") "
+	if t.Dialect() != database.Postgres {
+		rows := database.NewValues(t.DB())
+		fill(rows)
+		return start + "VALUES " + rows.String() + i.conflict
+	}
+	rows := database.NewArrays(t.DB(), len(i.arrays))
+	fill(rows)
+	params := "$1"
+	for n := range i.arrays[1:] {
+		params += ", $" + strconv.Itoa(n+2)
+	}
+	return t.Execute(database.Statement{
+		Name: i.table, Text: "(" + strings.Join(i.arrays, ", ") + ") AS " + start + "SELECT * FROM unnest(" + params + ")" + i.conflict,
+	}, rows.String())
 }
 
 // cast makes PostgreSQL take a text for what it says; SQLite keeps texts.
@@ -414,12 +448,10 @@ func keyValues(db bun.IDB, keys []consistency.Key) *database.Values {
 	return v
 }
 
-func rowValues(db bun.IDB, rows []consistency.Row) *database.Values {
-	v := database.NewValues(db)
+func addRows(v *database.Values, rows []consistency.Row) {
 	for _, r := range rows {
 		v.Row().Text(r.Constraint).Text(string(r.Scope)).Text(r.Key.Key).Text(string(r.Owner)).UUID(r.Cause).Text(ancestors(r.Ancestors))
 	}
-	return v
 }
 
 // Abreast is how many transactions a lane may have under way at once on the dialect, for consistency.Config: SQLite has one

@@ -40,10 +40,9 @@ func (b batch) place(last event.Position) {
 	}
 }
 
-// rows lists the values of the three tables. The n-th event of the batch, counted from 1, is at base + n; a unit is where its
-// last event is, or the last before it.
-func (b batch) rows(db bun.IDB, base int64) (events, tags, units *database.Values) {
-	events, tags, units = database.NewValues(db), database.NewValues(db), database.NewValues(db)
+// rows lists what goes into the three tables. The n-th event of the batch, counted from 1, is at base + n; a unit is where its last
+// event is, or the last before it.
+func (b batch) rows(base int64, events, tags, units *database.Values) {
 	n := base
 	for _, u := range b.units {
 		for i := range u.Events {
@@ -60,45 +59,49 @@ func (b batch) rows(db bun.IDB, base int64) (events, tags, units *database.Value
 			units.Row().Text(u.Second.Key).Int(n).Int(int64(len(u.Events))).Bytes(u.Second.Fingerprint).Bytes(u.Answer)
 		}
 	}
-	return events, tags, units
 }
 
-// inserts are the statements for events that stand behind base.
+const (
+	intoEvents = `INSERT INTO log_events (position, id, unit, stream, version, type, schema, recorded_at, actor, data) `
+	intoTags   = `INSERT INTO log_tags (tag, position) `
+	intoUnits  = `INSERT INTO log_units (key, position, events, fingerprint, answer) `
+)
+
+// inserts are SQLite's statements for events that stand behind base.
 func (b batch) inserts(db bun.IDB, base event.Position) []string {
-	events, tags, units := b.rows(db, int64(base))
+	events, tags, units := database.NewValues(db), database.NewValues(db), database.NewValues(db)
+	b.rows(int64(base), events, tags, units)
 	var all []string
 	for _, t := range []struct {
 		into   string
 		values *database.Values
-	}{
-		{`INSERT INTO log_events (position, id, unit, stream, version, type, schema, recorded_at, actor, data) VALUES `, events},
-		{`INSERT INTO log_tags (tag, position) VALUES `, tags},
-		{`INSERT INTO log_units (key, position, events, fingerprint, answer) VALUES `, units},
-	} {
+	}{{intoEvents, events}, {intoTags, tags}, {intoUnits, units}} {
 		if t.values.Len() > 0 {
-			all = append(all, t.into+t.values.String())
+			all = append(all, t.into+"VALUES "+t.values.String())
 		}
 	}
 	return all
 }
 
-// postgres is the one statement that moves the head, unless the head says otherwise, and appends behind it. The inserts are
-// driven from VALUES, with the head joined to them, so that a head that is not moved breaks NOT NULL instead of inserting nothing.
-func (b batch) postgres(db bun.IDB, unless string) string {
-	events, tags, units := b.rows(db, 0)
-	var q strings.Builder
-	n := strconv.Itoa(b.events)
-	q.WriteString(`WITH head AS (UPDATE log_head SET position = position + ` + n + unless + ` RETURNING position, position - ` + n + ` AS base)`)
-	with := func(name, into, sel string, v *database.Values) {
-		if v.Len() > 0 {
-			q.WriteString(", " + name + " AS (INSERT INTO " + into + " SELECT " + sel + " FROM (VALUES " + v.String() + ") AS v LEFT JOIN head ON true)")
-		}
-	}
-	with("e", "log_events (position, id, unit, stream, version, type, schema, recorded_at, actor, data)",
-		"base + column1, column2::uuid, column3::uuid, column4, column5, column6, column7, column8::timestamptz, column9, column10", events)
-	with("t", "log_tags (tag, position)", "column1, base + column2", tags)
-	with("u", "log_units (key, position, events, fingerprint, answer)",
-		"column1, base + column2, column3, column4::bytea, column5::bytea", units)
-	q.WriteString(` SELECT position FROM head`)
-	return q.String()
+// appending is the one statement that moves the head by $1, unless it says immediate and $2 is true, and appends behind it. The
+// inserts are driven from the arrays, with the head joined to them, so that a head that is not moved breaks NOT NULL instead of
+// inserting nothing.
+var appending = database.Statement{Name: "log_append", Text: `(integer, boolean,
+	integer[], uuid[], uuid[], text[], integer[], text[], integer[], timestamptz[], text[], text[],
+	text[], integer[],
+	text[], integer[], integer[], bytea[], bytea[]) AS
+WITH head AS (UPDATE log_head SET position = position + $1 WHERE NOT (immediate AND $2) RETURNING position, position - $1 AS base),
+e AS (` + intoEvents + `SELECT base + n, id, unit, stream, version, type, schema, recorded_at, actor, data
+	FROM unnest($3, $4, $5, $6, $7, $8, $9, $10, $11, $12) AS v (n, id, unit, stream, version, type, schema, recorded_at, actor, data)
+	LEFT JOIN head ON true),
+t AS (` + intoTags + `SELECT tag, base + n FROM unnest($13, $14) AS v (tag, n) LEFT JOIN head ON true),
+u AS (` + intoUnits + `SELECT key, base + n, events, fingerprint, answer
+	FROM unnest($15, $16, $17, $18, $19) AS v (key, n, events, fingerprint, answer) LEFT JOIN head ON true)
+SELECT position FROM head`}
+
+// postgres is what appending is told.
+func (b batch) postgres(db bun.IDB, unlessImmediate bool) string {
+	events, tags, units := database.NewArrays(db, 10), database.NewArrays(db, 2), database.NewArrays(db, 5)
+	b.rows(0, events, tags, units)
+	return strings.Join([]string{strconv.Itoa(b.events), strconv.FormatBool(unlessImmediate), events.String(), tags.String(), units.String()}, ",")
 }

@@ -247,6 +247,7 @@ type Tx struct {
 	hurried  bool   // see Hurry
 	last     string // see Last
 	violated func(index string) error
+	kept     []database.Statement // that the last message needs
 	over     bool
 }
 
@@ -286,12 +287,10 @@ func (t *Tx) Done(ctx context.Context, keys ...string) (map[string]eventlog.Done
 // nothing for being sure.
 func (t *Tx) Unplayed(found func()) { t.unplayed = found }
 
-// unless is what the head must not say.
-func (t *Tx) unless() string {
-	if t.unplayed == nil {
-		return ""
-	}
-	return " WHERE NOT immediate"
+// Execute is the text that runs s with the arguments, for Last. Only PostgreSQL keeps statements.
+func (t *Tx) Execute(s database.Statement, args string) string {
+	t.kept = append(t.kept, s)
+	return s.Execute(args)
 }
 
 // Rollback implements eventlog.Tx. It runs even when the caller's context is over: a connection must not go back to the pool
@@ -354,7 +353,11 @@ func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
 		}
 	}
 	var last event.Position
-	err := t.conn.QueryRowContext(ctx, `UPDATE log_head SET position = position + ?`+t.unless()+` RETURNING position`, b.events).Scan(&last)
+	unless := ""
+	if t.unplayed != nil {
+		unless = " WHERE NOT immediate"
+	}
+	err := t.conn.QueryRowContext(ctx, `UPDATE log_head SET position = position + ?`+unless+` RETURNING position`, b.events).Scan(&last)
 	if err != nil {
 		t.Rollback()
 		return err
@@ -372,14 +375,22 @@ func (t *Tx) commitSQLite(ctx context.Context, b batch) error {
 // commitPostgres takes the head, appends and commits in one message, so that a client which freezes cannot hold the head: the
 // server goes on to COMMIT by itself.
 func (t *Tx) commitPostgres(ctx context.Context, b batch) error {
-	message := b.postgres(t.conn, t.unless())
+	message := t.Execute(appending, b.postgres(t.conn, t.unplayed != nil))
 	if t.hurried { // the head is worth waiting for
 		message = setLockTimeout(t.patience) + "; " + message
 	}
 	if t.last != "" {
 		message = t.last + "; " + message
 	}
-	return t.finish(ctx, message+"; COMMIT", func(last event.Position) { b.place(last) })
+	keep, kept, err := database.Keep(t.conn, t.kept...)
+	if err != nil {
+		t.discard()
+		return err
+	}
+	return t.finish(ctx, keep+message+"; COMMIT", func(last event.Position) {
+		kept()
+		b.place(last)
+	})
 }
 
 // finish sends a message that ends in COMMIT and gives the connection back. stored is told the position that the message
