@@ -6,7 +6,6 @@ import (
 
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions"
-	"accession/modules/library/libraryevents"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/reference"
@@ -45,18 +44,17 @@ func Stored(r usecase.Receipt, category int) AddedBook {
 }
 
 // fromLog reads a book, and its version, from the log as it was at a position; 0 is now.
-func fromLog(ctx context.Context, log eventlog.Reader, id catalogueevents.BookID, at event.Position) (Book, int, error) {
-	log = eventlog.AsOf(log, at)
-	s, version, err := eventlog.Fold(ctx, log, id.Tag(), play)
+func fromLog(ctx context.Context, log eventlog.Reader, numbers *categoryNumbers, id catalogueevents.BookID, at event.Position) (Book, int, error) {
+	s, version, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), id.Tag(), play)
 	if err != nil {
 		return Book{}, 0, err
 	}
 	if s.id.IsZero() {
 		return Book{}, 0, editions.ErrBookNotFound
 	}
-	category, err := numberOf(ctx, log, s.place.Category)
+	category, err := numbers.Of(ctx, log, s.place.Category.Tag(), at)
 	if err != nil {
-		return Book{}, 0, err
+		return Book{}, 0, fmt.Errorf("find number of category: %w", err)
 	}
 	return Book{
 		ID: s.id.String(), CategoryID: s.place.Category.String(), LibraryID: s.library.String(), Number: known(s.place.Number),
@@ -76,11 +74,5 @@ func known[T comparable](v T) *T {
 	return &v
 }
 
-// numberOf reads the category's number from the log.
-func numberOf(ctx context.Context, log eventlog.Reader, category libraryevents.CategoryID) (int, error) {
-	n, _, err := eventlog.Fold(ctx, log, category.Tag(), libraryevents.PlayNumber)
-	if err != nil {
-		return 0, fmt.Errorf("find number of category: %w", err)
-	}
-	return n, nil
-}
+// categoryNumbers finds the numbers of categories.
+type categoryNumbers = eventlog.Settled[int]

@@ -101,7 +101,8 @@ type withdrawBookInput struct {
 }
 
 func routes(api *httpapi.API, env module.Env) {
-	changeRoutes(api, env)
+	numbers := eventlog.NewSettled(libraryevents.PlayNumber)
+	changeRoutes(api, env, numbers)
 
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "add-book", Method: http.MethodPost, Path: "/categories/{id}/books", Tags: []string{"Books"},
@@ -124,7 +125,7 @@ func routes(api *httpapi.API, env module.Env) {
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
-		number, err := numberOf(ctx, eventlog.AsOf(env.Log, receipt.Position), category)
+		number, err := numbers.Of(ctx, env.Log, category.Tag(), receipt.Position)
 		if err != nil {
 			return nil, err
 		}
@@ -157,14 +158,14 @@ func routes(api *httpapi.API, env module.Env) {
 	})
 }
 
-func changeRoutes(api *httpapi.API, env module.Env) {
+func changeRoutes(api *httpapi.API, env module.Env, numbers *categoryNumbers) {
 	tags := []string{"Books"}
 	change := func(ctx context.Context, id catalogueevents.BookID, req usecase.Request) (*httpapi.Written[Book], error) {
 		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, err
 		}
-		b, version, err := fromLog(ctx, env.Log, id, receipt.Position)
+		b, version, err := fromLog(ctx, env.Log, numbers, id, receipt.Position)
 		if err != nil {
 			return nil, err
 		}

@@ -6,7 +6,6 @@ import (
 
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
-	"accession/modules/library/libraryevents"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/reference"
@@ -48,16 +47,15 @@ func Stored(r usecase.Receipt, category, book int) Edition {
 }
 
 // fromLog reads an edition, and its version, from the log as it was at a position; 0 is now.
-func fromLog(ctx context.Context, log eventlog.Reader, id editionsevents.EditionID, at event.Position) (Edition, int, error) {
-	log = eventlog.AsOf(log, at)
-	s, version, err := eventlog.Fold(ctx, log, id.Tag(), play)
+func fromLog(ctx context.Context, log eventlog.Reader, numbers *categoryNumbers, id editionsevents.EditionID, at event.Position) (Edition, int, error) {
+	s, version, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), id.Tag(), play)
 	if err != nil {
 		return Edition{}, 0, err
 	}
 	if s.added == nil {
 		return Edition{}, 0, ErrEditionNotFound
 	}
-	category, book, err := placeOf(ctx, log, s.added.Book)
+	category, book, err := placeOf(ctx, log, numbers, s.added.Book, at)
 	if err != nil {
 		return Edition{}, 0, err
 	}
@@ -85,13 +83,16 @@ func known[T comparable](v T) *T {
 	return &v
 }
 
-// placeOf reads from the log where the book stands: the number of its category, and its own.
-func placeOf(ctx context.Context, log eventlog.Reader, book catalogueevents.BookID) (category, number int, err error) {
-	place, _, err := eventlog.Fold(ctx, log, book.Tag(), catalogueevents.PlayPlace)
+// categoryNumbers finds the numbers of categories.
+type categoryNumbers = eventlog.Settled[int]
+
+// placeOf reads from the log, as it was at a position, where the book stands: the number of its category, and its own.
+func placeOf(ctx context.Context, log eventlog.Reader, numbers *categoryNumbers, book catalogueevents.BookID, at event.Position) (category, number int, err error) {
+	place, _, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), book.Tag(), catalogueevents.PlayPlace)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find place of book: %w", err)
 	}
-	category, _, err = eventlog.Fold(ctx, log, place.Category.Tag(), libraryevents.PlayNumber)
+	category, err = numbers.Of(ctx, log, place.Category.Tag(), at)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find place of book: %w", err)
 	}

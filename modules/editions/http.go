@@ -7,6 +7,7 @@ import (
 
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
+	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
 	"accession/platform/eventlog"
 	"accession/platform/httpapi"
@@ -86,7 +87,8 @@ type withdrawEditionInput struct {
 }
 
 func routes(api *httpapi.API, env module.Env) {
-	changeRoutes(api, env)
+	numbers := eventlog.NewSettled(libraryevents.PlayNumber)
+	changeRoutes(api, env, numbers)
 
 	huma.Register(api.Huma(), huma.Operation{
 		OperationID: "add-edition", Method: http.MethodPost, Path: "/books/{id}/editions", Tags: []string{"Editions"},
@@ -111,7 +113,7 @@ func routes(api *httpapi.API, env module.Env) {
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
-		category, book, err := placeOf(ctx, eventlog.AsOf(env.Log, receipt.Position), cmd.Book)
+		category, book, err := placeOf(ctx, env.Log, numbers, cmd.Book, receipt.Position)
 		if err != nil {
 			return nil, err
 		}
@@ -141,14 +143,14 @@ func routes(api *httpapi.API, env module.Env) {
 	})
 }
 
-func changeRoutes(api *httpapi.API, env module.Env) {
+func changeRoutes(api *httpapi.API, env module.Env, numbers *categoryNumbers) {
 	tags := []string{"Editions"}
 	change := func(ctx context.Context, id editionsevents.EditionID, req usecase.Request) (*httpapi.Written[Edition], error) {
 		receipt, err := env.Runner.Run(ctx, req)
 		if err != nil {
 			return nil, err
 		}
-		e, version, err := fromLog(ctx, env.Log, id, receipt.Position)
+		e, version, err := fromLog(ctx, env.Log, numbers, id, receipt.Position)
 		if err != nil {
 			return nil, err
 		}

@@ -48,7 +48,7 @@ func (p *player) run(ctx context.Context) {
 			p.logger.WarnContext(ctx, "projector rests", "error", err, "pause", pause)
 		default:
 			faults = 0
-			if more {
+			if more || p.gather(ctx) {
 				continue
 			}
 		}
@@ -75,19 +75,39 @@ func (p *player) lieBroken(ctx context.Context, why error) {
 	}
 }
 
-// rest waits for the pause to be over, or for the bell if that is to wake it.
-func (p *player) rest(ctx context.Context, pause time.Duration, wake bool) {
-	var bell <-chan struct{}
-	if wake {
-		bell = p.bell
+// gather lets events gather for a Pace after the last ones, unless somebody waits: under load a transaction is worth while for
+// many, and who is not waiting does not see the difference. It reports whether somebody has come who is in a hurry.
+func (p *player) gather(ctx context.Context) (hurry bool) {
+	if p.waiting.Load() > 0 {
+		return false
 	}
-	timer := time.NewTimer(pause)
+	p.playing.Lock()
+	left := p.Pace - time.Since(p.looked)
+	p.playing.Unlock()
+	return left > 0 && p.pause(ctx, left, nil)
+}
+
+// rest waits for the pause to be over, or for a bell if that is to wake it.
+func (p *player) rest(ctx context.Context, pause time.Duration, wake bool) {
+	if wake {
+		p.pause(ctx, pause, p.bell)
+	} else {
+		_ = wait(ctx, pause) // whoever rests looks at ctx itself
+	}
+}
+
+// pause waits for d, for the bell, or for somebody who is in a hurry, and reports whether it was that.
+func (p *player) pause(ctx context.Context, d time.Duration, bell <-chan struct{}) (hurry bool) {
+	timer := time.NewTimer(d)
 	defer timer.Stop()
 	select {
 	case <-bell:
+	case <-p.urgent:
+		return true
 	case <-timer.C:
 	case <-ctx.Done():
 	}
+	return false
 }
 
 // Faults of playing that are nobody's mistake.
@@ -112,6 +132,9 @@ func (p *player) step(ctx context.Context) (more bool, err error) {
 		return false, p.reportImmediate(ctx, at)
 	}
 	b, err := p.read(ctx, at)
+	if b.upTo > at.position {
+		p.looked = time.Now()
+	}
 	if err == nil {
 		err = p.probe(ctx, Read)
 	}

@@ -480,7 +480,7 @@ func TestIdleTalkCostsNoTransactionEach(t *testing.T) {
 		var transactions atomic.Int64
 		looked := make(chan struct{}, 1000)
 		c := b.config(books())
-		c.Poll = time.Hour
+		c.Poll, c.Pace = time.Hour, time.Nanosecond
 		c.Probe = func(_ context.Context, _ string, s Stage) error {
 			switch s {
 			case Read:
@@ -503,6 +503,39 @@ func TestIdleTalkCostsNoTransactionEach(t *testing.T) {
 		at, err := p.View(b.Context(), Query{Projector: "shelf-books", Min: 50, Wait: 30 * time.Second}, func(context.Context, bun.IDB) error { return nil })
 		if err != nil || at != 50 {
 			b.Errorf("who waits is told %d, %v", at, err)
+		}
+	})
+}
+
+// Under load a batch is what has gathered, and nobody has to wait for that who says so.
+func TestEventsGatherUntilSomebodyWaits(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		var batches atomic.Int64
+		c := b.config(books())
+		c.Poll, c.Pace = time.Hour, time.Hour
+		c.Probe = func(_ context.Context, _ string, s Stage) error {
+			if s == Committed {
+				batches.Add(1)
+			}
+			return nil
+		}
+		p := b.booted(c)
+		b.play(p)
+		const rounds = 3
+		for range rounds {
+			for i := range 10 {
+				b.store(&added{Book: fmt.Sprint(i), Shelf: "a"})
+				p.Ring()
+			}
+			b.caughtUp(p)
+		}
+		// The first event after a rest may be played at once.
+		if n := batches.Load(); n > 2*rounds {
+			b.Errorf("%d batches, want no more than two for each time that somebody waited", n)
+		}
+		if diff := cmp.Diff(map[string]int{"a": 10 * rounds}, b.shelves()); diff != "" {
+			b.Error(diff)
 		}
 	})
 }

@@ -26,6 +26,7 @@ type Config struct {
 	Timing     Timing // of all projectors, settled by Boot; Background when empty
 
 	Poll     time.Duration // how often to look without having been rung for; 0 means 250 ms
+	Pace     time.Duration // how long to let events gather after a batch, while nobody waits for them; 0 means 50 ms
 	Batch    int           // how many events are played in one transaction, at most; 0 means 500
 	Patience time.Duration // how long to wait for a lock or a connection; 0 means 5 s
 
@@ -77,6 +78,9 @@ func New(c Config) (*Projectionist, error) {
 	if c.Poll <= 0 {
 		c.Poll = 250 * time.Millisecond
 	}
+	if c.Pace <= 0 {
+		c.Pace = 50 * time.Millisecond
+	}
 	if c.Batch <= 0 {
 		c.Batch = 500
 	}
@@ -121,7 +125,7 @@ func New(c Config) (*Projectionist, error) {
 			}
 		}
 		p.players = append(p.players, &player{
-			projector: pr, Projectionist: p, bell: make(chan struct{}, 1), logger: c.Logger.With("projector", of.Name, "version", of.Version),
+			projector: pr, Projectionist: p, bell: make(chan struct{}, 1), urgent: make(chan struct{}, 1), logger: c.Logger.With("projector", of.Name, "version", of.Version),
 		})
 	}
 	slices.SortFunc(p.players, func(a, b *player) int { return strings.Compare(a.Name, b.Name) })
@@ -134,6 +138,7 @@ type player struct {
 	*Projectionist
 	logger   *slog.Logger
 	bell     chan struct{} // rung when there may be something to do
+	urgent   chan struct{} // rung by who waits for it
 	waiting  atomic.Int32  // how many wait for the checkpoint to move
 	progress progress
 
@@ -141,6 +146,7 @@ type player struct {
 	seen    checkpoint // where the checkpoint was last
 	known   bool       // whether seen can be relied on
 	moved   time.Time  // when it was last moved
+	looked  time.Time  // when there were last events after it
 }
 
 // player finds a projector of this process by its name.
@@ -159,9 +165,11 @@ func (p *Projectionist) Ring() {
 	}
 }
 
-func (p *player) ring() {
+func (p *player) ring() { ring(p.bell) }
+
+func ring(bell chan struct{}) {
 	select {
-	case p.bell <- struct{}{}:
+	case bell <- struct{}{}:
 	default:
 	}
 }

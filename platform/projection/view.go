@@ -114,7 +114,7 @@ func (p *player) await(ctx context.Context, want event.Position, deadline time.T
 		if !waiting {
 			p.waiting.Add(1)
 			defer p.waiting.Add(-1)
-			p.ring()
+			ring(p.urgent)
 		}
 		if err := p.doze(ctx, want, pause, changed); err != nil {
 			return at, err
