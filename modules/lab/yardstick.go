@@ -129,7 +129,9 @@ func (y yardstick) transaction(ctx context.Context, r usecase.Request) error {
 		}
 		for i, e := range rows.events {
 			for _, t := range e.event.Tags() {
-				tags.add(string(t), positions[i])
+				if t != e.stream { // the log keeps no tag that says so again
+					tags.add(string(t), positions[i])
+				}
 			}
 		}
 		for _, g := range rows.guards {

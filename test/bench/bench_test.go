@@ -119,7 +119,7 @@ func appendByHand(ctx context.Context, db *bun.DB) error {
 		if err != nil {
 			return err
 		}
-		if _, err := tx.ExecContext(ctx, `INSERT INTO yardstick.log_tags (tag, position) VALUES (?, ?), ('shelf:all', ?)`, id.Tag(), p, p); err != nil {
+		if _, err := tx.ExecContext(ctx, `INSERT INTO yardstick.log_tags (tag, position) VALUES ('shelf:all', ?)`, p); err != nil {
 			return err
 		}
 		_, err = tx.ExecContext(ctx, `INSERT INTO yardstick.log_units (key, position, events) VALUES (?, ?, 1)`, id.String(), p)

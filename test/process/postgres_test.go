@@ -63,12 +63,12 @@ func TestVerifyFindsWhatIsWrongOnPostgres(t *testing.T) {
 	}
 	defer db.Close()
 	var at, unit, end int
-	var stream string
-	if err := db.Read.QueryRowContext(t.Context(), "SELECT e.position, e.stream, (SELECT max(position) FROM log_units WHERE events = 2), h.position FROM log_events AS e, log_head AS h WHERE e.type = 'catalogue.book_added' ORDER BY e.position LIMIT 1").Scan(&at, &stream, &unit, &end); err != nil {
+	var tag string
+	if err := db.Read.QueryRowContext(t.Context(), "SELECT e.position, (SELECT min(tag) FROM log_tags WHERE position = e.position), (SELECT max(position) FROM log_units WHERE events = 2), h.position FROM log_events AS e, log_head AS h WHERE e.type = 'catalogue.book_added' ORDER BY e.position LIMIT 1").Scan(&at, &tag, &unit, &end); err != nil {
 		t.Fatal(err)
 	}
 	for _, harm := range []string{
-		fmt.Sprintf("DELETE FROM log_tags WHERE tag = '%s' AND position = %d", stream, at),
+		fmt.Sprintf("DELETE FROM log_tags WHERE tag = '%s' AND position = %d", tag, at),
 		fmt.Sprintf("DELETE FROM log_units WHERE position = %d", unit),
 		`UPDATE register_guards SET last = last - 1 WHERE "constraint" = 'category-number'`,
 		"UPDATE projectors SET position = 9999 WHERE name = 'catalogue-books'",
@@ -93,7 +93,7 @@ func TestVerifyFindsWhatIsWrongOnPostgres(t *testing.T) {
 		got = append(got, f)
 	}
 	for _, w := range []finding{
-		{Kind: "log", Scope: stream, Key: "tag", Expected: fmt.Sprint("at ", at), Found: "nothing", Position: at},
+		{Kind: "log", Scope: tag, Key: "tag", Expected: fmt.Sprint("at ", at), Found: "nothing", Position: at},
 		{Kind: "log", Expected: "2 events", Found: "nothing", Position: unit},
 		{Kind: "guard", Constraint: "category-number"},
 		{Kind: "checkpoint", Projector: "catalogue-books", Scope: "projectors", Key: "position", Expected: fmt.Sprint("at most ", end), Found: "9999", Position: end},

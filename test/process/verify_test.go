@@ -89,8 +89,8 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 		{"a guard is behind", []string{"UPDATE register_guards SET last = last - 1" + where}, []finding{
 			{Kind: "guard", Constraint: "book-number", Scope: scope, Expected: fmt.Sprint(n), Found: fmt.Sprint(n - 1), Position: b.Position},
 		}},
-		{"a tag is gone", []string{fmt.Sprintf("DELETE FROM log_tags WHERE tag = '%s' AND position = %d", b.Stream, b.Position)}, []finding{
-			{Kind: "log", Scope: b.Stream, Key: "tag", Expected: fmt.Sprint("at ", b.Position), Found: "nothing", Position: b.Position},
+		{"a tag is gone", []string{fmt.Sprintf("DELETE FROM log_tags WHERE tag = '%s' AND position = %d", scope, b.Position)}, []finding{
+			{Kind: "log", Scope: scope, Key: "tag", Expected: fmt.Sprint("at ", b.Position), Found: "nothing", Position: b.Position},
 		}},
 		{"a unit is gone", []string{fmt.Sprintf("DELETE FROM log_units WHERE position = %d", e.Position)}, []finding{
 			{Kind: "log", Expected: "2 events", Found: "nothing", Position: e.Position},

@@ -218,6 +218,38 @@ var clauses = []clause{
 			}
 		}
 	}},
+	{"the events of a thing are those of its stream and those about it", func(t mutant.T, l eventlog.Log) {
+		for i := range 9 {
+			stream := event.Tag("shelf:all") // of which the events of books are, too
+			version := i / 3
+			if i%3 > 0 {
+				stream = event.Tag(fmt.Sprintf("book:%d", i%3))
+			}
+			commit(t, l, Unit(fmt.Sprintf("k%d", i), map[event.Tag]int{stream: version}))
+		}
+		for _, c := range []struct {
+			name string
+			q    eventlog.Query
+			want []event.Position
+		}{
+			{"all", eventlog.Query{Tag: "shelf:all"}, []event.Position{1, 2, 3, 4, 5, 6, 7, 8, 9}},
+			{"between", eventlog.Query{Tag: "shelf:all", After: 2, Until: 7}, []event.Position{3, 4, 5, 6, 7}},
+			{"some", eventlog.Query{Tag: "shelf:all", After: 3, Limit: 4}, []event.Position{4, 5, 6, 7}},
+			{"last", eventlog.Query{Tag: "shelf:all", Last: 4}, []event.Position{6, 7, 8, 9}},
+			{"its stream alone", eventlog.Query{Tag: "shelf:all", Stream: "shelf:all"}, []event.Position{1, 4, 7}},
+			{"of another stream", eventlog.Query{Tag: "shelf:all", Stream: "book:2"}, []event.Position{3, 6, 9}},
+			{"of a stream that is not about it", eventlog.Query{Tag: "book:1", Stream: "shelf:all"}, nil},
+			{"of a type", eventlog.Query{Tag: "shelf:all", Types: []string{"test.other"}}, nil},
+		} {
+			var got []event.Position
+			for _, e := range read(t, l, c.q) {
+				got = append(got, e.Position)
+			}
+			if diff := cmp.Diff(c.want, got); diff != "" {
+				t.Errorf("%s (-want +got):\n%s", c.name, diff)
+			}
+		}
+	}},
 	{"a long log is read whole, and a reader may stop", func(t mutant.T, l eventlog.Log) {
 		const n = 1201 // more than two pages of any implementation
 		u := eventlog.Unit{ID: uuid.New(), Key: "long"}

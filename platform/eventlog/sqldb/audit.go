@@ -98,7 +98,9 @@ func (a *auditor) read(ctx context.Context, log Reader) error {
 			continue
 		}
 		for _, t := range env.Event.Tags() {
-			a.tags[tagRow{string(t), env.Position}] = struct{}{}
+			if t != env.Stream {
+				a.tags[tagRow{string(t), env.Position}] = struct{}{}
+			}
 		}
 	}
 	a.endUnit()

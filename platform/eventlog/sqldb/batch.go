@@ -51,7 +51,9 @@ func (b batch) rows(base int64, events, tags, units *database.Values) {
 			events.Row().Int(n).UUID(e.ID).UUID(e.Unit).Text(string(e.Stream)).Int(int64(e.Version)).Text(e.Type).Int(int64(e.Schema)).
 				Time(database.Timestamp(e.RecordedAt)).Text(e.Actor).Text(string(e.Data))
 			for _, t := range e.Event.Tags() {
-				tags.Row().Text(string(t)).Int(n)
+				if t != e.Stream { // see selection
+					tags.Row().Text(string(t)).Int(n)
+				}
 			}
 		}
 		units.Row().Text(u.Key).Int(n).Int(int64(len(u.Events))).Bytes(u.Fingerprint).Bytes(u.Answer)

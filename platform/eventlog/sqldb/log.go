@@ -113,38 +113,58 @@ func (r eventRow) envelope(registry *event.Registry) (event.Envelope, error) {
 	return env, nil
 }
 
-func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow, error) {
-	s := db.NewSelect().TableExpr("log_events AS e").
-		ColumnExpr("e.position, e.id, e.unit, e.stream, e.version, e.type, e.schema, e.recorded_at, e.actor, e.data").
-		Limit(int64(n))
-	at := "e.position"
-	switch {
-	case !q.Tag.IsZero():
-		s = s.Join("JOIN log_tags AS t ON t.position = e.position").Where("t.tag = ?", string(q.Tag))
-		at = "t.position" // the order and the bounds of the index that leads
-	case !q.Stream.IsZero():
-		at = "e.version"
+const eventColumns = "e.position, e.id, e.unit, e.stream, e.version, e.type, e.schema, e.recorded_at, e.actor, e.data"
+
+// selection is a query for n events. What an event's own stream is need no tag say, so a thing's events are those of its stream and
+// those that are tagged with it.
+func selection(db bun.IDB, q eventlog.Query, n int) *bun.SelectQuery {
+	if q.Tag == q.Stream {
+		q.Tag = ""
+	}
+	if q.Tag.IsZero() || !q.Stream.IsZero() {
+		return part(db, q, n)
+	}
+	own := q
+	own.Stream, own.Tag = q.Tag, ""
+	order := "e.position"
+	if q.Last > 0 {
+		order += " DESC"
+	}
+	return db.NewSelect().TableExpr("(SELECT * FROM (?) AS own UNION ALL SELECT * FROM (?) AS tagged) AS e", part(db, own, n), part(db, q, n)).
+		ColumnExpr(eventColumns).OrderExpr(order).Limit(int64(n))
+}
+
+// part is a query that an index leads: the log's, a stream's or a tag's.
+func part(db bun.IDB, q eventlog.Query, n int) *bun.SelectQuery {
+	s := db.NewSelect().TableExpr("log_events AS e").ColumnExpr(eventColumns).Limit(int64(n))
+	at, order := "e.position", "e.position"
+	if !q.Tag.IsZero() {
+		s = s.Join("JOIN log_tags AS t ON t.position = e.position").Where("t.tag = ?", string(q.Tag)).Where("e.stream <> ?", string(q.Tag))
+		at, order = "t.position", "t.position"
 	}
 	if !q.Stream.IsZero() {
 		s = s.Where("e.stream = ?", string(q.Stream))
-	}
-	bounds := at
-	if at == "e.version" {
-		bounds = "e.position"
+		if q.Tag.IsZero() {
+			order = "e.version"
+		}
 	}
 	if q.After > 0 {
-		s = s.Where(bounds+" > ?", int64(q.After))
+		s = s.Where(at+" > ?", int64(q.After))
 	}
 	if q.Until > 0 {
-		s = s.Where(bounds+" <= ?", int64(q.Until))
+		s = s.Where(at+" <= ?", int64(q.Until))
 	}
 	if len(q.Types) > 0 {
 		s = s.Where("e.type IN (?)", bun.List(q.Types))
 	}
 	if q.Last > 0 {
-		at += " DESC"
+		order += " DESC"
 	}
-	rs, err := s.OrderExpr(at).Rows(ctx)
+	return s.OrderExpr(order)
+}
+
+func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow, error) {
+	rs, err := selection(db, q, n).Rows(ctx)
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 
 	"accession/platform/database"
 	"accession/platform/database/dbtest"
+	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/eventlog/eventlogtest"
 	"accession/platform/eventlog/sqldb"
@@ -28,4 +29,22 @@ func open(db func(testing.TB) *database.DB) eventlogtest.Open {
 	return func(t *testing.T) eventlog.Log {
 		return sqldb.New(db(t), eventlogtest.Registry(), eventlogtest.Patience)
 	}
+}
+
+// A process of a version that still stored the tag of an event's own stream may be at work.
+func TestATagThatSaysTheStreamAgainDoesNotDoubleTheEvent(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, db *database.DB) {
+		log := sqldb.New(db, eventlogtest.Registry(), eventlogtest.Patience)
+		if err := eventlogtest.Commit(t.Context(), log, eventlogtest.Unit("k", map[event.Tag]int{"book:1": 0})); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := db.Write.ExecContext(t.Context(), `INSERT INTO log_tags VALUES ('book:1', 1)`); err != nil {
+			t.Fatal(err)
+		}
+		got, err := eventlog.Collect(log.Read(t.Context(), eventlog.Query{Tag: "book:1"}))
+		if len(got) != 1 || err != nil {
+			t.Errorf("%d events, want 1; %v", len(got), err)
+		}
+	})
 }
