@@ -59,6 +59,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 		return usecase.Receipt{}, nil
 	}
 	if len(a.plan.compare) > 0 {
+		a.seen = NewState()
 		if err := a.Register.Load(ctx, nil, Questions{Guards: a.plan.compare}, a.seen); err != nil {
 			return usecase.Receipt{}, a.busy(err, ErrScopeBusy)
 		}
@@ -143,11 +144,11 @@ func (a *attempt) prepare(ctx context.Context, settings Settings) (err error) {
 	for i, rec := range a.u.Recorded() {
 		a.w.add(a.eventID(i), rec.Stream, rec.Version, rec.Event)
 	}
-	a.plan = newPlan(a.w, a.w.decide(NewState()), settings, func(k Key) bool {
+	a.plan = newPlan(a.w, a.w.decide(&State{}), settings, func(k Key) bool {
 		return a.contention.queued(k, a.Now(), settings.Contention)
 	})
 	a.plan.load = a.plan.load.And(a.extra)
-	a.executed, a.seen = true, NewState()
+	a.executed, a.seen = true, &State{}
 	return nil
 }
 

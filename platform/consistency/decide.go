@@ -1,7 +1,6 @@
 package consistency
 
 import (
-	"maps"
 	"slices"
 	"strconv"
 
@@ -60,7 +59,7 @@ type verdict struct {
 // What it would need to know and does not is in verdict.missing, and then the rest of the verdict is only a guess. A place that
 // depends on an ancestor not known yet is asked for the next time.
 func (w *work) decide(s *State) verdict {
-	var v verdict
+	v := verdict{concern: make([]Key, 0, 4*len(w.events))}
 	guards, rows := map[Key]int{}, map[Key]*Row{} // what the unit itself has changed so far; nil: let go of
 	for n, was := range w.preset {
 		*n = was
@@ -254,12 +253,14 @@ func (w *work) decide(s *State) verdict {
 			refuse()
 		}
 	}
-	for k, last := range guards {
-		v.delta.Guards = append(v.delta.Guards, Guard{Key: k, Last: last})
-	}
-	slices.SortFunc(v.delta.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
-	for _, k := range slices.SortedFunc(maps.Keys(rows), compareKeys) {
-		v.delta.add(k, s.rows[k], rows[k])
+	if v.missing.None() {
+		v.delta = newDelta(len(guards), len(rows))
+		for _, k := range sortedKeys(guards) {
+			v.delta.Guards = append(v.delta.Guards, Guard{Key: k, Last: guards[k]})
+		}
+		for _, k := range sortedKeys(rows) {
+			v.delta.add(k, s.rows[k], rows[k])
+		}
 	}
 	v.missing.tidy()
 	return v

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"iter"
-	"maps"
 	"slices"
 	"strings"
 
@@ -186,15 +185,23 @@ func takeBack[T any](m map[Key]T, before map[Key]was[T]) {
 
 // changes is all that was applied, as one delta.
 func (s *State) changes() Delta {
-	var d Delta
-	for k := range s.guardsWere {
+	d := newDelta(len(s.guardsWere), len(s.rowsWere))
+	for _, k := range sortedKeys(s.guardsWere) {
 		d.Guards = append(d.Guards, Guard{Key: k, Last: s.guards[k]})
 	}
-	slices.SortFunc(d.Guards, func(a, b Guard) int { return compareKeys(a.Key, b.Key) })
-	for _, k := range slices.SortedFunc(maps.Keys(s.rowsWere), compareKeys) {
+	for _, k := range sortedKeys(s.rowsWere) {
 		d.add(k, s.rowsWere[k].value, s.rows[k])
 	}
 	return d
+}
+
+func sortedKeys[V any](m map[Key]V) []Key {
+	keys := make([]Key, 0, len(m))
+	for k := range m {
+		keys = append(keys, k)
+	}
+	slices.SortFunc(keys, compareKeys)
+	return keys
 }
 
 // Forget drops what is known of the rows of owners (in Key) and scopes, before they are read anew.
@@ -224,6 +231,11 @@ type Delta struct {
 	Freed   []Key   // rows that go, sorted; they go before new ones come
 	Changed []Row   // rows whose key is held on, by another cause or with other ancestors; they stay the same row, so that who waits for it gets it
 	Rows    []Row   // new ones, sorted
+}
+
+// newDelta has room for so many changes, most of them new rows.
+func newDelta(guards, rows int) Delta {
+	return Delta{Guards: make([]Guard, 0, guards), Rows: make([]Row, 0, rows)}
 }
 
 // add adds what becomes of the row of k; nil: nobody holds it.

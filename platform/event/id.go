@@ -2,6 +2,7 @@ package event
 
 import (
 	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 
 	"github.com/google/uuid"
@@ -61,7 +62,22 @@ func (id ID[K]) Tag() Tag {
 		return ""
 	}
 	var k K
-	return NewTag(k.Kind(), id.String())
+	var text [80]byte // there is one for every scope, key and tag of a command: not worth three allocations
+	t := append(text[:0], k.Kind()...)
+	t = append(t, ':')
+	t = appendUUID(t, uuid.UUID(id))
+	return Tag(t)
+}
+
+// appendUUID appends the canonical form.
+func appendUUID(b []byte, id uuid.UUID) []byte {
+	for i, group := range [][]byte{id[:4], id[4:6], id[6:8], id[8:10], id[10:]} {
+		if i > 0 {
+			b = append(b, '-')
+		}
+		b = hex.AppendEncode(b, group)
+	}
+	return b
 }
 
 // TakeFrom sets id to the one of its kind among the tags; to the zero ID when there is none.
