@@ -33,5 +33,5 @@
 // Where it does not give sslmode, connections to this machine (a socket, localhost, a loopback address) are not encrypted,
 // and all others must be (sslmode=require, or verify-full if the URL has a sslrootcert): a password never crosses a network
 // in the clear by accident. The migrations need a session of their own, and sessions keep statements ([Statement]), so PgBouncer
-must not be in transaction mode.
+// must not be in transaction mode.
 package database
