@@ -135,16 +135,13 @@ func (l *loader) guardsAndHeld(ctx context.Context, guards, held []consistency.K
 	var queries []string
 	var read []func(*sql.Rows) error
 	foundGuards, foundHeld := map[consistency.Key]bool{}, map[consistency.Key]bool{}
-	if len(guards) > 0 {
-		pairs := database.NewValues(l.db)
-		for _, k := range guards {
-			pairs.Row().Text(k.Constraint).Text(string(k.Scope))
+	for keys := range ofOneConstraint(guards) {
+		for _, k := range keys {
 			if !l.locking {
 				l.state.SetGuard(k, 0)
 			}
 		}
-		queries = append(queries, `SELECT "constraint", scope, last FROM register_guards WHERE ("constraint", scope) IN (VALUES `+
-			pairs.String()+")"+l.lock(`"constraint", scope`, "UPDATE"))
+		queries = append(queries, `SELECT "constraint", scope, last FROM register_guards WHERE `+l.among(keys)+l.lock("scope", "UPDATE"))
 		read = append(read, func(rs *sql.Rows) error {
 			var g consistency.Guard
 			err := rs.Scan(&g.Constraint, &g.Scope, &g.Last)
@@ -153,8 +150,8 @@ func (l *loader) guardsAndHeld(ctx context.Context, guards, held []consistency.K
 			return err
 		})
 	}
-	if len(held) > 0 {
-		queries = append(queries, l.selectRows(held)+l.lock(`"constraint", scope, key`, "SHARE"))
+	for keys := range ofOneConstraint(held) {
+		queries = append(queries, l.selectRows(keys)+l.lock("scope, key", "SHARE"))
 		read = append(read, func(rs *sql.Rows) error { return l.scan(rs, foundHeld) })
 	}
 	for len(queries) > 0 {
@@ -194,21 +191,60 @@ func (l *loader) guardsAndHeld(ctx context.Context, guards, held []consistency.K
 	return err
 }
 
-// selectRows is a query for the rows of the keys, which are taken not to be held until it says otherwise.
+// ofOneConstraint divides sorted keys into those of each constraint.
+func ofOneConstraint(keys []consistency.Key) iter.Seq[[]consistency.Key] {
+	return func(yield func([]consistency.Key) bool) {
+		for len(keys) > 0 {
+			n := 1
+			for n < len(keys) && keys[n].Constraint == keys[0].Constraint {
+				n++
+			}
+			if !yield(keys[:n]) {
+				return
+			}
+			keys = keys[n:]
+		}
+	}
+}
+
+// among is the condition for the rows of the keys, which are of one constraint. As a rule they have one key in many scopes, or
+// are guards, which have none; then it is one that costs a database little to plan.
+func (l *loader) among(keys []consistency.Key) string {
+	of := `"constraint" = ` + database.Literal(l.db, keys[0].Constraint)
+	list := database.NewValues(l.db)
+	if slices.ContainsFunc(keys, func(k consistency.Key) bool { return k.Key != keys[0].Key }) {
+		for _, k := range keys {
+			list.Row().Text(string(k.Scope)).Text(k.Key)
+		}
+		return of + " AND (scope, key) IN (VALUES " + list.String() + ")"
+	}
+	if keys[0].Key != "" {
+		of += " AND key = " + database.Literal(l.db, keys[0].Key)
+	}
+	list.Row()
+	for _, k := range keys {
+		list.Text(string(k.Scope))
+	}
+	return of + " AND scope IN " + list.String()
+}
+
+// selectRows is a query for the rows of the keys, which are of one constraint, and taken not to be held until it says otherwise.
 func (l *loader) selectRows(keys []consistency.Key) string {
 	for _, k := range keys {
 		l.state.SetRow(k, nil)
 	}
-	return `SELECT ` + rowColumns + ` FROM register_rows WHERE ("constraint", scope, key) IN (VALUES ` + keyValues(l.db, keys).String() + ")"
+	return `SELECT ` + rowColumns + ` FROM register_rows WHERE ` + l.among(keys)
 }
 
 // rows reads rows, and says which are there.
 func (l *loader) rows(ctx context.Context, keys []consistency.Key) (map[consistency.Key]bool, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
 	found := make(map[consistency.Key]bool, len(keys))
-	return found, l.query(ctx, l.selectRows(keys), func(rs *sql.Rows) error { return l.scan(rs, found) })
+	for some := range ofOneConstraint(keys) {
+		if err := l.query(ctx, l.selectRows(some), func(rs *sql.Rows) error { return l.scan(rs, found) }); err != nil {
+			return nil, err
+		}
+	}
+	return found, nil
 }
 
 // scan takes in one row.
