@@ -31,7 +31,7 @@
 // # Timing
 //
 // In the [Background] a projector follows the log from its own checkpoint: at once after a rest, and under load in batches, for which
-// it lets events gather for a moment unless somebody waits for them (play.go). [Immediate] ones are played in the transaction of
+// it lets events gather a few times as long as the last one took, unless somebody waits for them (play.go). [Immediate] ones are played in the transaction of
 // the command, so that a reader never waits; this is for acceptance tests and for what must never be late (immediate.go).
 // Which timing a projector has stands in the database, never only in a process's configuration: [Projectionist.Boot] changes
 // it there, with all who append kept out for that moment (timing.go). Where none is immediate a command asks nothing to know it:

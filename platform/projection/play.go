@@ -33,6 +33,7 @@ const maxPause = 5 * time.Second
 func (p *player) run(ctx context.Context) {
 	faults := 0
 	for ctx.Err() == nil {
+		began := time.Now()
 		more, err := p.step(ctx)
 		pause := p.Poll
 		switch {
@@ -48,7 +49,7 @@ func (p *player) run(ctx context.Context) {
 			p.logger.WarnContext(ctx, "projector rests", "error", err, "pause", pause)
 		default:
 			faults = 0
-			if more || p.gather(ctx) {
+			if more || p.gather(ctx, began) {
 				continue
 			}
 		}
@@ -75,16 +76,17 @@ func (p *player) lieBroken(ctx context.Context, why error) {
 	}
 }
 
-// gather lets events gather for a Pace after the last ones, unless somebody waits: under load a transaction is worth while for
-// many, and who is not waiting does not see the difference. It reports whether somebody has come who is in a hurry.
-func (p *player) gather(ctx context.Context) (hurry bool) {
-	if p.waiting.Load() > 0 {
+// gather lets events gather after a batch, unless somebody waits for them: for so long that no more than a part of the time is
+// spent on playing. Without load that is nothing that anybody would notice; under load a batch takes longer, and is worth while
+// for many. It reports whether somebody has come who is in a hurry.
+func (p *player) gather(ctx context.Context, began time.Time) (hurry bool) {
+	p.playing.Lock()
+	idle := p.looked.Before(began)
+	p.playing.Unlock()
+	if idle || p.waiting.Load() > 0 {
 		return false
 	}
-	p.playing.Lock()
-	left := p.Pace - time.Since(p.looked)
-	p.playing.Unlock()
-	return left > 0 && p.pause(ctx, left, nil)
+	return p.pause(ctx, time.Duration(p.Rest)*time.Since(began), nil)
 }
 
 // rest waits for the pause to be over, or for a bell if that is to wake it.

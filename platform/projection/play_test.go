@@ -480,7 +480,7 @@ func TestIdleTalkCostsNoTransactionEach(t *testing.T) {
 		var transactions atomic.Int64
 		looked := make(chan struct{}, 1000)
 		c := b.config(books())
-		c.Poll, c.Pace = time.Hour, time.Nanosecond
+		c.Poll, c.Rest = time.Hour, 1
 		c.Probe = func(_ context.Context, _ string, s Stage) error {
 			switch s {
 			case Read:
@@ -513,7 +513,7 @@ func TestEventsGatherUntilSomebodyWaits(t *testing.T) {
 	onEach(t, func(b *bench) {
 		var batches atomic.Int64
 		c := b.config(books())
-		c.Poll, c.Pace = time.Hour, time.Hour
+		c.Poll, c.Rest = time.Hour, 1_000_000
 		c.Probe = func(_ context.Context, _ string, s Stage) error {
 			if s == Committed {
 				batches.Add(1)

@@ -26,7 +26,7 @@ type Config struct {
 	Timing     Timing // of all projectors, settled by Boot; Background when empty
 
 	Poll     time.Duration // how often to look without having been rung for; 0 means 250 ms
-	Pace     time.Duration // how long to let events gather after a batch, while nobody waits for them; 0 means 50 ms
+	Rest     int           // how many times as long as a batch took to let events gather after it, while nobody waits; 0 means 3
 	Batch    int           // how many events are played in one transaction, at most; 0 means 500
 	Patience time.Duration // how long to wait for a lock or a connection; 0 means 5 s
 
@@ -78,8 +78,8 @@ func New(c Config) (*Projectionist, error) {
 	if c.Poll <= 0 {
 		c.Poll = 250 * time.Millisecond
 	}
-	if c.Pace <= 0 {
-		c.Pace = 50 * time.Millisecond
+	if c.Rest <= 0 {
+		c.Rest = 3
 	}
 	if c.Batch <= 0 {
 		c.Batch = 500
