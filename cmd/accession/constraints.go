@@ -18,6 +18,7 @@ import (
 	"accession/modules/operations/operationsevents"
 	"accession/platform/config"
 	"accession/platform/consistency"
+	"accession/platform/database"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 	logmemory "accession/platform/eventlog/memory"
@@ -41,8 +42,8 @@ func (c *cli) constraintsList() *cobra.Command {
 		Use:   "list",
 		Short: "Every constraint: how it is kept, how that goes, and advice",
 		Long: `Lists every constraint with the mode it is kept in, what it did in the last five minutes in all processes on the
-database, and advice where a figure has passed a threshold. json and ndjson have all there is to know, the rule in words
-and the hottest scopes among it.
+database, and advice where a figure has passed a threshold. json and ndjson have all there is to know: also what it did in the
+last minute, attempts by outcome, waits at p50, the lane and its batches, the hottest scopes, and the rule in words.
 It changes nothing, and can run beside a server, whose figures are some seconds old.`,
 		Example: "  accession constraints list\n  accession constraints list --output json",
 		Args:    noArgs,
@@ -212,6 +213,10 @@ func (c *cli) changeMode(ctx context.Context, cfg config.Config, change operatio
 		return modeChange{}, err
 	}
 	defer func() { _ = seen.Close() }() // nothing was written
+	// A mode is no reason to migrate a database either: servers of another version may be running on it.
+	if err := database.CheckCurrent(ctx, seen, nil); err != nil {
+		return modeChange{}, err
+	}
 	done, err := c.changeModeHere(ctx, cfg, change)
 	if p := problem.Of(err); err == nil || p.Code != "database-in-use" {
 		return done, err
@@ -220,7 +225,7 @@ func (c *cli) changeMode(ctx context.Context, cfg config.Config, change operatio
 	if server == "" {
 		return modeChange{}, err
 	}
-	return c.changeModeThere(ctx, cfg, server, change)
+	return c.changeModeThere(ctx, server, change)
 }
 
 func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change operations.ChangeMode) (done modeChange, err error) {
@@ -246,7 +251,7 @@ func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change oper
 }
 
 // changeModeThere asks the server for the change, and reads what it did in the log.
-func (c *cli) changeModeThere(ctx context.Context, cfg config.Config, server string, change operations.ChangeMode) (modeChange, error) {
+func (c *cli) changeModeThere(ctx context.Context, server string, change operations.ChangeMode) (modeChange, error) {
 	unanswered := problem.New(problem.Unavailable, "server-unavailable",
 		"The server at %s has the database, and could not be asked to change the mode. Try again, or stop it.", server)
 	body, err := json.Marshal(map[string]string{"mode": change.Mode, "reason": change.Reason})
@@ -269,11 +274,7 @@ func (c *cli) changeModeThere(ctx context.Context, cfg config.Config, server str
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		var p struct {
-			Detail string `json:"detail"`
-		}
-		_ = json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&p) // the status says enough
-		return modeChange{}, unanswered.Because(fmt.Errorf("%s: %s", answer.Status, p.Detail))
+		return modeChange{}, notDone(answer, server, unanswered)
 	}
 	position := answer.Header.Get("Accession-Position")
 	if position == "" {
@@ -289,6 +290,24 @@ func (c *cli) changeModeThere(ctx context.Context, cfg config.Config, server str
 		return err
 	})
 	return doneBy(change, events), err
+}
+
+// notDone is why the server did not make the change: the problem that it answered with, or unanswered if that is none of ours.
+func notDone(answer *http.Response, server string, unanswered *problem.Error) error {
+	var p struct {
+		Code   string `json:"code"`
+		Detail string `json:"detail"`
+	}
+	if err := json.NewDecoder(io.LimitReader(answer.Body, 1<<20)).Decode(&p); err != nil || p.Code == "" {
+		return unanswered.Because(errors.Join(errors.New(answer.Status), err))
+	}
+	kind := problem.Unavailable
+	for _, k := range []problem.Kind{problem.Internal, problem.Invalid, problem.NotFound, problem.Conflict} {
+		if k.Status() == answer.StatusCode {
+			kind = k
+		}
+	}
+	return problem.New(kind, p.Code, "The server at %s, which has the database, answers: %s", server, p.Detail)
 }
 
 // serverPatience is how long a server may take to change a mode.

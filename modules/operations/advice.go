@@ -41,6 +41,7 @@ const (
 	mostRejected  = .05
 	mostBusy      = .01
 	mostTries     = 4
+	leastRetried  = .05 * (mostTries - 1) // for each command: what comes to mostTries for 5 of 100
 	mostWait      = 100 * time.Millisecond
 	smallBatch    = 1.1
 )
@@ -67,9 +68,12 @@ var Rules = []Rule{
 	},
 	{
 		Name: "decided-again", Mode: consistency.Retry, Try: []consistency.Mode{consistency.Queue, consistency.Lock},
-		When: fmt.Sprintf("of at least %d attempts, more than 5 of 100 commands needed %d or more", leastAttempts, mostTries),
+		When: fmt.Sprintf("of at least %d attempts, more than 5 of 100 commands needed %d or more, with %.0f or more retries over this constraint for each 100 commands",
+			leastAttempts, mostTries, 100*leastRetried),
 		says: func(f Facts, try string) string {
-			if f.Did.Attempts < leastAttempts || f.Did.Tries < mostTries {
+			// A command that lost over another constraint has tried this one again as well, which is no fault of this one.
+			retried := f.Did.Outcomes[consistency.Retried]
+			if f.Did.Attempts < leastAttempts || f.Did.Tries < mostTries || float64(retried) < leastRetried*float64(f.Did.Attempts-retried) {
 				return ""
 			}
 			return fmt.Sprintf("retry: p95 of attempts over %s was %d in the last five minutes: %s.", f.Name, f.Did.Tries, try)
@@ -94,10 +98,8 @@ var Rules = []Rule{
 	},
 	{
 		Name: "full", Mode: consistency.Queue,
-		When: fmt.Sprintf("%s or more of at least %d attempts were turned away", percent(mostBusy), leastAttempts),
-		says: func(f Facts, _ string) string {
-			return overShare(f, mostBusy, "were turned away: the lane is full or the log is busy. Give the database more, or raise consistency.queue.depth", consistency.Busy)
-		},
+		When: fullWhen,
+		says: full,
 	},
 	{
 		Name: "nobody-waits", Mode: consistency.Queue, Try: []consistency.Mode{consistency.Retry},
@@ -106,10 +108,29 @@ var Rules = []Rule{
 			if f.Did.Attempts == 0 || f.Lane.Batches < leastBatches || f.Lane.Mean() >= smallBatch {
 				return ""
 			}
-			return fmt.Sprintf("queue: the mean batch was %.2f in the last five minutes, so hardly anybody waited for anybody: %s would do for %s.", f.Lane.Mean(), try[len("try "):], f.Name)
+			return fmt.Sprintf("queue: the mean batch was %.2f in the last five minutes, so hardly anybody waited for anybody: if that is usual, %s would do for %s.", f.Lane.Mean(), try[len("try "):], f.Name)
 		},
 	},
+	{
+		Name: "lost-anyway", Mode: consistency.Adaptive, Try: []consistency.Mode{consistency.Queue},
+		When: fmt.Sprintf("%s or more of at least %d attempts were lost to rivals", percent(mostRejected), leastAttempts),
+		says: func(f Facts, try string) string {
+			return overShare(f, mostRejected, "were lost to rivals, though crowded scopes line up: "+try, consistency.Retried, consistency.Exhausted)
+		},
+	},
+	{
+		Name: "full", Mode: consistency.Adaptive,
+		When: fullWhen,
+		says: full,
+	},
 }
+
+// full speaks where there is a lane.
+func full(f Facts, _ string) string {
+	return overShare(f, mostBusy, "were turned away: the lane is full or the log is busy. Give the database more, or raise consistency.queue.depth", consistency.Busy)
+}
+
+var fullWhen = fmt.Sprintf("%s or more of at least %d attempts were turned away", percent(mostBusy), leastAttempts)
 
 // Advise is what the rules have to say of the facts.
 func Advise(f Facts) []Advice {

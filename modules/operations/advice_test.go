@@ -69,7 +69,7 @@ func TestAdvice(t *testing.T) {
 		},
 		{
 			"commands are decided again and again, and some given up",
-			operations.Facts{Mode: consistency.Retry, Did: tally.Figures{Attempts: 20, Tries: 6, Outcomes: map[consistency.Outcome]int64{consistency.Exhausted: 2}}},
+			operations.Facts{Mode: consistency.Retry, Did: tally.Figures{Attempts: 40, Tries: 6, Outcomes: map[consistency.Outcome]int64{consistency.Retried: 20, consistency.Exhausted: 2}}},
 			[]string{
 				"given-up: 2 commands were given up over book-number after all attempts in the last five minutes: try queue.",
 				"decided-again: retry: p95 of attempts over book-number was 6 in the last five minutes: try queue.",
@@ -77,7 +77,12 @@ func TestAdvice(t *testing.T) {
 		},
 		{
 			"commands are decided three times",
-			operations.Facts{Mode: consistency.Retry, Did: tally.Figures{Attempts: 20, Tries: 3}},
+			operations.Facts{Mode: consistency.Retry, Did: tally.Figures{Attempts: 20, Tries: 3, Outcomes: map[consistency.Outcome]int64{consistency.Retried: 10}}},
+			nil,
+		},
+		{
+			"commands are decided again because of another constraint",
+			operations.Facts{Mode: consistency.Retry, Did: tally.Figures{Attempts: 957, Tries: 9, Outcomes: map[consistency.Outcome]int64{consistency.Accepted: 956, consistency.Retried: 1}}},
 			nil,
 		},
 		{
@@ -98,14 +103,29 @@ func TestAdvice(t *testing.T) {
 		{
 			"nobody waits in the lane",
 			operations.Facts{Mode: consistency.Queue, Did: quiet, Lane: tally.Lane{Batches: 1000, Units: 1020}},
-			[]string{"nobody-waits: queue: the mean batch was 1.02 in the last five minutes, so hardly anybody waited for anybody: retry would do for book-number."},
+			[]string{"nobody-waits: queue: the mean batch was 1.02 in the last five minutes, so hardly anybody waited for anybody: if that is usual, retry would do for book-number."},
 		},
 		{
 			"others use the lane",
 			operations.Facts{Mode: consistency.Queue, Lane: tally.Lane{Batches: 1000, Units: 1020}},
 			nil,
 		},
-		{"nothing is said of adaptive", operations.Facts{Mode: consistency.Adaptive, Did: did(map[consistency.Outcome]int64{consistency.Rejected: 100})}, nil},
+		{"all is well in adaptive", operations.Facts{Mode: consistency.Adaptive, Did: quiet}, nil},
+		{
+			"many are lost to rivals in adaptive",
+			operations.Facts{Mode: consistency.Adaptive, Did: did(map[consistency.Outcome]int64{consistency.Accepted: 88, consistency.Retried: 11, consistency.Exhausted: 1})},
+			[]string{"lost-anyway: 12 % of book-number attempts in the last five minutes were lost to rivals, though crowded scopes line up: try queue."},
+		},
+		{
+			"few are lost to rivals in adaptive",
+			operations.Facts{Mode: consistency.Adaptive, Did: did(map[consistency.Outcome]int64{consistency.Accepted: 96, consistency.Retried: 4})},
+			nil,
+		},
+		{
+			"the lane is full in adaptive",
+			operations.Facts{Mode: consistency.Adaptive, Did: did(map[consistency.Outcome]int64{consistency.Accepted: 95, consistency.Busy: 5})},
+			[]string{"full: 5 % of book-number attempts in the last five minutes were turned away: the lane is full or the log is busy. Give the database more, or raise consistency.queue.depth."},
+		},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()

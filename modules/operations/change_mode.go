@@ -23,6 +23,7 @@ const maxReason = 1000
 // operationsevents.Default. A mode that is set live already records nothing.
 type ChangeMode struct {
 	Constraint consistency.Description
+	Seen       int    // the version of the constraint's stream that the caller has seen; 0: whatever there is
 	Mode       string // the name of one that the constraint can have, or operationsevents.Default
 	Reason     string // why, for those who wonder later; 1 to 1,000 characters
 }
@@ -34,7 +35,7 @@ func NewChangeMode(set *consistency.Set, name, mode, reason string) (ChangeMode,
 	if i < 0 {
 		return ChangeMode{}, ErrConstraintNotFound
 	}
-	c := ChangeMode{all[i], mode, reason}
+	c := ChangeMode{Constraint: all[i], Mode: mode, Reason: reason}
 	return c, c.check()
 }
 
@@ -69,8 +70,11 @@ func (c ChangeMode) Execute(ctx context.Context, u *usecase.Unit) error {
 	}
 	reason, _ := text.Required(c.Reason, maxReason) // checked
 	stream := operationsevents.ConstraintTag(c.Constraint.Name)
-	live, _, err := usecase.Fold(ctx, u, stream, playMode)
+	live, version, err := usecase.Fold(ctx, u, stream, playMode)
 	if err != nil {
+		return err
+	}
+	if err := usecase.CheckVersion(c.Seen, version); err != nil {
 		return err
 	}
 	if live == "" {

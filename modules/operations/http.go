@@ -10,6 +10,7 @@ import (
 	"accession/platform/httpapi"
 	"accession/platform/module"
 	"accession/platform/problem"
+	"accession/platform/usecase"
 
 	"github.com/danielgtaylor/huma/v2"
 )
@@ -18,6 +19,7 @@ type listConstraintsInput struct{ httpapi.Paging }
 
 type changeModeInput struct {
 	httpapi.Actor
+	httpapi.Precondition
 	Name string `path:"name" doc:"The constraint's name." example:"book-number"`
 	Body struct {
 		Mode   string `json:"mode" doc:"One of the constraint's modes, or default: what the configuration says." example:"queue"`
@@ -51,12 +53,13 @@ func routes(api *httpapi.API, env module.Env) {
 		Description: "It is in force in this process when it is answered, and in every process on the log within two seconds. It wins over " +
 			"the configuration, also after a restart, until it is set to default.",
 		DefaultStatus: http.StatusOK,
-		Errors:        httpapi.Errors(ErrConstraintNotFound, consistency.ErrVersionConflict, consistency.ErrLogBusy),
+		Errors:        httpapi.Errors(ErrConstraintNotFound, consistency.ErrVersionConflict, usecase.ErrVersionMismatch, consistency.ErrLogBusy),
 	}, func(ctx context.Context, in *changeModeInput) (*httpapi.Written[Constraint], error) {
 		change, err := NewChangeMode(env.Constraints, in.Name, in.Body.Mode, in.Body.Reason)
 		if err != nil {
 			return nil, problem.Under("body.", err)
 		}
+		change.Seen = in.Seen()
 		receipt, err := env.Runner.Run(ctx, change.Request(in.Who()))
 		if err != nil {
 			return nil, problem.Under("body.", err)
@@ -68,6 +71,10 @@ func routes(api *httpapi.API, env module.Env) {
 			return nil, err
 		}
 		c := all[slices.IndexFunc(all, func(c Constraint) bool { return c.Name == in.Name })]
-		return httpapi.Changed(c, c.version, receipt.Position), nil
+		answer := httpapi.Changed(c, c.version, receipt.Position)
+		if c.version == 0 {
+			answer.ETag = "" // the mode was never changed: there is no version to come back with
+		}
+		return answer, nil
 	})
 }

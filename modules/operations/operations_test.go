@@ -122,12 +122,16 @@ type constraint struct {
 	Advice []struct{ Rule, Text, Because string }
 }
 
-func (o *office) ask(method, path, body string) *httptest.ResponseRecorder {
-	o.Helper()
+func (o *office) request(method, path, body string) *http.Request {
 	r := httptest.NewRequestWithContext(o.Context(), method, "/api/v1/ops/constraints"+path, strings.NewReader(body))
 	r.Header.Set("X-Actor", "Ada")
+	return r
+}
+
+func (o *office) ask(method, path, body string) *httptest.ResponseRecorder {
+	o.Helper()
 	w := httptest.NewRecorder()
-	o.http.ServeHTTP(w, r)
+	o.http.ServeHTTP(w, o.request(method, path, body))
 	return w
 }
 
@@ -203,8 +207,8 @@ func TestAModeIsChangedLiveInEveryProcess(t *testing.T) {
 			t.Errorf("another is listed as %+v", c)
 		}
 
-		if _, w := there.change("guest-number", "retry", "again"); w.Header().Get("Accession-Position") != "" || len(here.events()) != 1 {
-			t.Errorf("the same mode again: headers %v, %d events", w.Header(), len(here.events()))
+		if c, w := there.change("guest-number", "retry", "again"); c.Mode != "retry" || c.Live == nil || w.Header().Get("Accession-Position") != "" || len(here.events()) != 1 {
+			t.Errorf("the same mode again: %+v, headers %v, %d events", c, w.Header(), len(here.events()))
 		}
 
 		restarted := opened(t, db, consistency.Reject)
@@ -263,6 +267,37 @@ func TestOfChangesAtOnceTheLastInTheLogHolds(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Of two people who have looked at the same mode, the second to change it is told, if they ask for that.
+func TestAChangeOfWhatWasSeen(t *testing.T) {
+	t.Parallel()
+	o := opened(t, dbtest.SQLite(t), consistency.Lock)
+	if _, w := o.change("guest-number", "default", "nothing to set back"); w.Header().Get("ETag") != "" {
+		t.Errorf("a mode that was never changed has the ETag %s", w.Header().Get("ETag"))
+	}
+	_, w := o.change("guest-number", "retry", "it is Monday")
+	seen := w.Header().Get("ETag")
+	for _, test := range []struct {
+		name, seen, mode string
+		status           int
+	}{
+		{"the first", seen, "queue", http.StatusOK},
+		{"the second", seen, "reject", http.StatusPreconditionFailed},
+		{"the second, to what it is by now", seen, "queue", http.StatusPreconditionFailed},
+		{"whatever there is", "*", "reject", http.StatusOK},
+	} {
+		r := o.request(http.MethodPut, "/guest-number/mode", fmt.Sprintf(`{"mode": %q, "reason": "r"}`, test.mode))
+		r.Header.Set("If-Match", test.seen)
+		w := httptest.NewRecorder()
+		o.http.ServeHTTP(w, r)
+		if w.Code != test.status {
+			t.Errorf("%s: %d, want %d\n%s", test.name, w.Code, test.status, w.Body)
+		}
+	}
+	if n := len(o.events()); n != 3 {
+		t.Errorf("%d changes, want 3", n)
+	}
 }
 
 func TestRefusedChanges(t *testing.T) {

@@ -100,7 +100,7 @@ func (w Watch) constraint(d consistency.Description, last Live, recent *tally.Re
 	c := Constraint{
 		Name: d.Name, Rule: d.Rule, Kind: d.Kind, Scope: d.Scope, Error: d.Error, Events: d.Events,
 		Modes: names(d.Modes), Mode: mode.String(), Configured: configuredMode(d, w.Configured).String(),
-		LastMinute: rates(recent.Minute(d.Name), time.Minute), LastFiveMinutes: rates(recent.Window(d.Name), tally.Window),
+		LastMinute: rates(recent.Minute(d.Name)), LastFiveMinutes: rates(recent.Window(d.Name)),
 		Queue:   Queue{lane.Depth, lane.Deepest, lane.Batches, lane.Mean()},
 		Hottest: []Hot{},
 		Advice:  append([]Advice{}, Advise(Facts{Name: d.Name, Mode: mode, Can: d.Modes, Did: recent.In(d.Name, mode), Lane: lane})...),
@@ -115,14 +115,14 @@ func (w Watch) constraint(d consistency.Description, last Live, recent *tally.Re
 	return c
 }
 
-func rates(f tally.Figures, over time.Duration) Rates {
+func rates(f tally.Figures) Rates {
 	r := Rates{
 		Attempts: f.Attempts, Conflicts: f.Conflicts, TriesP95: f.Tries,
 		ConflictRate: f.Share(consistency.Rejected, consistency.Retried, consistency.Exhausted, consistency.Busy),
 		Outcomes:     map[string]int64{}, PerSecond: map[string]float64{},
 	}
 	for o, n := range f.Outcomes {
-		r.Outcomes[string(o)], r.PerSecond[string(o)] = n, float64(n)/over.Seconds()
+		r.Outcomes[string(o)], r.PerSecond[string(o)] = n, float64(n)/f.Over.Seconds()
 	}
 	if f.Waits > 0 {
 		p50, p95 := milliseconds(f.P50), milliseconds(f.P95)

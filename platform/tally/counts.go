@@ -45,7 +45,7 @@ func conflict(o consistency.Outcome) bool {
 }
 
 func (c *counts) attempted(a consistency.Attempt) {
-	m := c.mode(a.Mode)
+	m := c.mode(a.Mode.String())
 	m.Outcomes[a.Outcome]++
 	if a.Outcome != consistency.Retried { // the last attempt of its command
 		m.Tries[min(a.Number, maxTries)]++
@@ -67,11 +67,12 @@ func (c *counts) attempted(a consistency.Attempt) {
 // maxTries is the most that is told apart.
 const maxTries = 100
 
-func (c *counts) mode(m consistency.Mode) *modeCounts {
+// mode is what was counted in the mode with the name. Names are kept as they are: a newer process may have a mode that this one
+// does not know, and what it did in it happened all the same.
+func (c *counts) mode(name string) *modeCounts {
 	if c.Modes == nil {
 		c.Modes, c.Scopes = map[string]*modeCounts{}, scopes{}
 	}
-	name := m.String()
 	if c.Modes[name] == nil {
 		c.Modes[name] = &modeCounts{map[consistency.Outcome]int64{}, histogram{}, histogram{}}
 	}
@@ -81,11 +82,7 @@ func (c *counts) mode(m consistency.Mode) *modeCounts {
 // add adds what another counted.
 func (c *counts) add(other *counts) {
 	for name, m := range other.Modes {
-		mode, err := consistency.ParseMode(name)
-		if err != nil {
-			continue // a newer process has a mode that this one does not know
-		}
-		mine := c.mode(mode)
+		mine := c.mode(name)
 		for o, n := range m.Outcomes {
 			mine.Outcomes[o] += n
 		}

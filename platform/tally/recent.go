@@ -7,13 +7,14 @@ import (
 	"accession/platform/event"
 )
 
-// Window is how far back Recent looks.
+// Window is how far back Recent looks, and up to ten seconds further.
 const Window = 5 * time.Minute
 
 // Recent is what all processes on a log have counted lately. The zero Recent is when nothing was counted.
 type Recent struct {
-	minute, window map[string]*counts
-	lane           Lane
+	minute, window         map[string]*counts
+	overMinute, overWindow time.Duration
+	lane                   Lane
 }
 
 // Lane is how the lanes of all processes did together.
@@ -36,14 +37,18 @@ func (l Lane) Mean() float64 {
 func (r *Recent) Lane() Lane { return r.lane }
 
 // Minute is what the constraint did in the last minute, in all modes.
-func (r *Recent) Minute(constraint string) Figures { return figures(r.minute[constraint], "") }
+func (r *Recent) Minute(constraint string) Figures {
+	return figures(r.minute[constraint], r.overMinute, "")
+}
 
 // Window is what the constraint did in the last five minutes, in all modes.
-func (r *Recent) Window(constraint string) Figures { return figures(r.window[constraint], "") }
+func (r *Recent) Window(constraint string) Figures {
+	return figures(r.window[constraint], r.overWindow, "")
+}
 
 // In is what the constraint did in the last five minutes while it was kept in the mode.
 func (r *Recent) In(constraint string, mode consistency.Mode) Figures {
-	return figures(r.window[constraint], mode.String())
+	return figures(r.window[constraint], r.overWindow, mode.String())
 }
 
 // Hottest are the constraint's scopes of the last five minutes, at most n, those with most attempts first. Where there
@@ -74,6 +79,7 @@ type Scope struct {
 
 // Figures are what a constraint did in some time.
 type Figures struct {
+	Over      time.Duration                 // how long they are of: what they are called, and up to ten seconds more
 	Outcomes  map[consistency.Outcome]int64 // attempts by outcome; those that did not occur are missing
 	Attempts  int64                         // all of them
 	Conflicts int64                         // of them, those that met a rival: rejected, retried, exhausted, busy
@@ -95,8 +101,8 @@ func (f Figures) Share(outcomes ...consistency.Outcome) float64 {
 }
 
 // figures sums up the modes, or one of them.
-func figures(c *counts, mode string) Figures {
-	f := Figures{Outcomes: map[consistency.Outcome]int64{}}
+func figures(c *counts, over time.Duration, mode string) Figures {
+	f := Figures{Over: over, Outcomes: map[consistency.Outcome]int64{}}
 	if c == nil {
 		return f
 	}

@@ -18,11 +18,14 @@ import (
 )
 
 const (
-	slot     = 10 * time.Second
-	slots    = int(Window/slot) + 1 // that are kept; the first and the last are not whole
-	every    = 5 * time.Second      // between two writes
-	patience = 5 * time.Second      // for one write
-	expire   = 3 * Window           // after that rows are deleted, whoever wrote them
+	slot        = 10 * time.Second
+	windowSlots = int64(Window / slot)      // that are whole; the present one comes on top
+	minuteSlots = int64(time.Minute / slot) // the same
+	slots       = int(windowSlots) + 1      // that are kept
+
+	every    = 5 * time.Second // between two writes
+	patience = 5 * time.Second // for one write
+	expire   = 3 * Window      // after that rows are deleted, whoever wrote them
 )
 
 // Config is what a Tally works with. All but Logger and Now are required.
@@ -76,7 +79,7 @@ func (t *Tally) Waited(constraint string, mode consistency.Mode, d time.Duration
 		now, bin := t.now(), waitBin(d)
 		s.mu.Lock()
 		defer s.mu.Unlock()
-		s.at(now).mode(mode).Waits[bin]++
+		s.at(now).mode(mode.String()).Waits[bin]++
 	}
 }
 
@@ -100,7 +103,13 @@ func (t *Tally) Batched(units int) {
 }
 
 // now is the number of the present slot.
-func (t *Tally) now() int64 { return t.Now().UnixNano() / int64(slot) }
+func (t *Tally) now() int64 { return slotAt(t.Now()) }
+
+// slotAt is the number of the slot that a time is in.
+func slotAt(at time.Time) int64 { return at.UnixNano() / int64(slot) }
+
+// beginning is when the slot with the number began.
+func beginning(number int64) time.Time { return time.Unix(0, number*int64(slot)) }
 
 // series is what was counted, slot by slot. Its zero value is ready to use.
 type series[T any] struct {
@@ -114,9 +123,12 @@ type counted[T any] struct {
 	is     *T
 }
 
-// at is the slot of the number, which is the present one, to count in. The caller holds mu. A clock that went back counts in the
-// last slot there is.
+// at is the slot of the number, which is the present one, to count in. The caller holds mu. Who asked for the time before the
+// last slot began, and comes after, counts in the last one. Where the clock was put back, what lies ahead of it now is forgotten.
 func (s *series[T]) at(number int64) *T {
+	for len(s.slots) > 0 && s.slots[len(s.slots)-1].number > number+1 {
+		s.slots = s.slots[:len(s.slots)-1]
+	}
 	last := len(s.slots) - 1
 	if last < 0 || s.slots[last].number < number {
 		if last >= 0 {
@@ -135,7 +147,8 @@ func (s *series[T]) at(number int64) *T {
 
 // own are the rows of this process that are not older than the window, with how much was counted in each.
 func (t *Tally) own() (rows map[int64]*row, times map[int64]int64) {
-	oldest := t.now() - int64(Window/slot)
+	now := t.now()
+	recent := func(number int64) bool { return now-windowSlots <= number && number <= now+1 } // see series.at
 	rows, times = map[int64]*row{}, map[int64]int64{}
 	at := func(number int64) *row {
 		if rows[number] == nil {
@@ -146,7 +159,7 @@ func (t *Tally) own() (rows map[int64]*row, times map[int64]int64) {
 	for name, s := range t.constraints {
 		s.mu.Lock()
 		for _, c := range s.slots {
-			if c.number >= oldest {
+			if recent(c.number) {
 				copied := c.is.clone()
 				copied.Scopes.prune(storedScopes)
 				at(c.number).Constraints[name] = copied
@@ -158,13 +171,29 @@ func (t *Tally) own() (rows map[int64]*row, times map[int64]int64) {
 	t.lane.mu.Lock()
 	defer t.lane.mu.Unlock()
 	for _, c := range t.lane.slots {
-		if c.number >= oldest {
+		if recent(c.number) {
 			copied := *c.is
 			at(c.number).Lane = &copied
 			times[c.number] += c.times
 		}
 	}
 	return rows, times
+}
+
+// stillWait counts once more how many wait in the lane, if somebody does and it was said long ago: while nobody comes or goes, the
+// lane says nothing.
+func (t *Tally) stillWait() {
+	now := t.now()
+	t.lane.mu.Lock()
+	defer t.lane.mu.Unlock()
+	last := len(t.lane.slots) - 1
+	if last < 0 || t.lane.slots[last].number >= now {
+		return
+	}
+	if depth := t.lane.slots[last].is.Depth; depth > 0 {
+		l := t.lane.at(now)
+		l.Depth, l.Deepest = depth, depth
+	}
 }
 
 // Share writes what was counted every few seconds, until ctx ends, and then once more. What goes wrong is logged, once until it
@@ -202,6 +231,7 @@ func (t *Tally) write(ctx context.Context) {
 func (t *Tally) Write(ctx context.Context) error {
 	t.writing.Lock()
 	defer t.writing.Unlock()
+	t.stillWait()
 	rows, times := t.own()
 	maps.DeleteFunc(t.written, func(number, _ int64) bool { return rows[number] == nil })
 	maps.DeleteFunc(rows, func(number int64, _ *row) bool { return t.written[number] == times[number] })
@@ -215,7 +245,7 @@ func (t *Tally) Write(ctx context.Context) error {
 		}
 		_, err = t.DB.Write.NewRaw(`INSERT INTO constraint_figures (process, since, figures) VALUES (?, ?, ?)
 			ON CONFLICT (process, since) DO UPDATE SET figures = excluded.figures`,
-			t.process, database.Timestamp(time.Unix(0, number*int64(slot))), string(text)).Exec(ctx)
+			t.process, database.Timestamp(beginning(number)), string(text)).Exec(ctx)
 		if err != nil {
 			return fmt.Errorf("write figures: %w", err)
 		}
@@ -230,18 +260,23 @@ func (t *Tally) Write(ctx context.Context) error {
 	return nil
 }
 
-// Recent is what this process and the others have counted lately. Of the others it knows what they have written.
+// Recent is what this process and the others have counted lately. Of the others it knows what they have written. Each of them goes
+// by its own clock: who is ahead of this one is heard of later, who is behind counts as long ago.
 func (t *Tally) Recent(ctx context.Context) (*Recent, error) {
-	r := &Recent{minute: map[string]*counts{}, window: map[string]*counts{}}
-	now := t.now()
+	at := t.Now()
+	now := slotAt(at)
+	r := &Recent{
+		minute: map[string]*counts{}, overMinute: at.Sub(beginning(now - minuteSlots)),
+		window: map[string]*counts{}, overWindow: at.Sub(beginning(now - windowSlots)),
+	}
 	depths := map[string]lastDepth{}
 	var stored []struct {
 		Process string
 		Since   database.Timestamp
 		Figures string
 	}
-	err := t.DB.Read.NewRaw(`SELECT process, since, figures FROM constraint_figures WHERE since >= ? AND process <> ?`,
-		database.Timestamp(time.Unix(0, (now-int64(Window/slot))*int64(slot))), t.process).Scan(ctx, &stored)
+	err := t.DB.Read.NewRaw(`SELECT process, since, figures FROM constraint_figures WHERE since >= ? AND since <= ? AND process <> ?`,
+		database.Timestamp(beginning(now-windowSlots)), database.Timestamp(beginning(now)), t.process).Scan(ctx, &stored)
 	if err != nil {
 		return nil, fmt.Errorf("read figures: %w", err)
 	}
@@ -250,14 +285,14 @@ func (t *Tally) Recent(ctx context.Context) (*Recent, error) {
 		if err := json.Unmarshal([]byte(s.Figures), &of); err != nil {
 			return nil, fmt.Errorf("decode figures of %s: %w", s.Process, err)
 		}
-		r.add(&of, s.Since.Time().UnixNano()/int64(slot), now, s.Process, depths)
+		r.add(&of, slotAt(s.Since.Time()), now, s.Process, depths)
 	}
 	rows, _ := t.own()
 	for number, of := range rows {
 		r.add(of, number, now, "", depths)
 	}
 	for _, d := range depths {
-		if d.slot >= now-2 { // who says nothing for longer has nothing to say, or is gone
+		if d.slot >= now-2 { // who says nothing for longer is gone
 			r.lane.Depth += d.depth
 		}
 	}
@@ -272,7 +307,7 @@ type lastDepth struct {
 
 func (r *Recent) add(of *row, number, now int64, process string, depths map[string]lastDepth) {
 	windows := []map[string]*counts{r.window}
-	if number > now-int64(time.Minute/slot) {
+	if number >= now-minuteSlots {
 		windows = append(windows, r.minute)
 	}
 	for name, c := range of.Constraints {

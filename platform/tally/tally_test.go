@@ -119,7 +119,7 @@ func TestTheFiguresOfAllProcessesAreAddedUp(t *testing.T) {
 			all := r.Window("book-number")
 			if diff := cmp.Diff(tally.Figures{
 				Outcomes: map[consistency.Outcome]int64{consistency.Accepted: 9, consistency.Retried: 2, consistency.Rejected: 4},
-				Attempts: 15, Conflicts: 6, Tries: 2, Waits: 1, P50: all.P50, P95: all.P50,
+				Over:     tally.Window, Attempts: 15, Conflicts: 6, Tries: 2, Waits: 1, P50: all.P50, P95: all.P50,
 			}, all); diff != "" {
 				t.Errorf("%d: five minutes (-want +got):\n%s", i, diff)
 			}
@@ -132,7 +132,7 @@ func TestTheFiguresOfAllProcessesAreAddedUp(t *testing.T) {
 			if got := r.In("book-number", consistency.Retry); got.Attempts != 11 || got.Share(consistency.Retried) != 2.0/11 {
 				t.Errorf("%d: in retry %+v", i, got)
 			}
-			if diff := cmp.Diff(tally.Lane{Depth: 2, Deepest: 5, Batches: 2, Units: 5}, r.Lane()); diff != "" || r.Lane().Mean() != 2.5 {
+			if diff := cmp.Diff(tally.Lane{Depth: 5, Deepest: 5, Batches: 2, Units: 5}, r.Lane()); diff != "" || r.Lane().Mean() != 2.5 {
 				t.Errorf("%d: lane (-want +got):\n%s", i, diff)
 			}
 			if diff := cmp.Diff([]tally.Scope{{"category:1", 8, 0}, {"category:2", 7, 6}}, r.Hottest("book-number", 5)); diff != "" {
@@ -175,6 +175,117 @@ func TestWhatIsOldIsForgotten(t *testing.T) {
 			t.Errorf("%d rows, want 1: whose process is gone is deleted by another", n)
 		}
 	})
+}
+
+// What is called a minute is never shorter, and says how long it is, so that a rate made of it is right.
+func TestFiguresSayHowLongTheyAreOf(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	y := open(t, dbtest.SQLite(t), c)
+	for range 700 { // once a second
+		attempt(y, 1, "", consistency.Lock, consistency.Accepted, 1)
+		r := recent(t, y)
+		for name, test := range map[string]struct {
+			f     tally.Figures
+			least time.Duration
+		}{"minute": {r.Minute("book-number"), time.Minute}, "window": {r.Window("book-number"), tally.Window}} {
+			if test.f.Over < test.least || test.f.Over >= test.least+10*time.Second {
+				t.Fatalf("the %s is one of %v", name, test.f.Over)
+			}
+			if seconds := int64(test.f.Over/time.Second) + 1; test.f.Attempts > seconds {
+				t.Fatalf("the %s has %d attempts in %d s", name, test.f.Attempts, seconds)
+			}
+		}
+		c.pass(time.Second)
+	}
+	if r := recent(t, y); r.Minute("book-number").Attempts != 60 || r.Window("book-number").Attempts != 300 {
+		t.Errorf("%d attempts in the last minute and %d in five, want 60 and 300", r.Minute("book-number").Attempts, r.Window("book-number").Attempts)
+	}
+}
+
+// Another process's clock that is ahead must not make its last hour our last minute.
+func TestAClockThatIsAheadCountsLate(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, db *database.DB) {
+		c, fast := newClock(), newClock()
+		fast.pass(20 * time.Minute)
+		other := open(t, db, fast)
+		for range 100 { // ten minutes, one attempt every six seconds
+			attempt(other, 1, "", consistency.Lock, consistency.Accepted, 1)
+			fast.pass(6 * time.Second)
+			write(t, other)
+		}
+		ours := open(t, db, c)
+		for _, test := range []struct {
+			after       time.Duration
+			least, most int64
+		}{{0, 0, 0}, {25 * time.Minute, 10, 12}, {25 * time.Minute, 0, 0}} {
+			c.pass(test.after)
+			if got := recent(t, ours).Minute("book-number").Attempts; got < test.least || got > test.most {
+				t.Errorf("%v later there were %d attempts in the last minute, want %d to %d", test.after, got, test.least, test.most)
+			}
+		}
+	})
+}
+
+func TestAClockThatIsPutBackForgetsWhatLiesAhead(t *testing.T) {
+	t.Parallel()
+	c := newClock()
+	y := open(t, dbtest.SQLite(t), c)
+	attempt(y, 5, "", consistency.Lock, consistency.Accepted, 1)
+	y.Batched(1)
+	c.pass(-time.Hour)
+	if got := recent(t, y).Minute("book-number").Attempts; got != 0 {
+		t.Errorf("%d attempts are said to be of the last minute, want none", got)
+	}
+	for range 10 {
+		attempt(y, 1, "", consistency.Lock, consistency.Accepted, 1)
+		c.pass(time.Minute)
+	}
+	if r := recent(t, y); r.Minute("book-number").Attempts != 1 || r.Window("book-number").Attempts != 5 {
+		t.Errorf("%d attempts in the last minute and %d in five, want 1 and 5", r.Minute("book-number").Attempts, r.Window("book-number").Attempts)
+	}
+}
+
+// While nobody comes and nobody goes, the lane says nothing; those who wait, wait nevertheless.
+func TestWhoWaitsLongIsStillCounted(t *testing.T) {
+	t.Parallel()
+	dbtest.Each(t, func(t *testing.T, db *database.DB) {
+		c := newClock()
+		alive, dead, other := open(t, db, c), open(t, db, c), open(t, db, c)
+		alive.Queued(4)
+		dead.Queued(7)
+		write(t, dead)
+		for range 12 { // a minute
+			write(t, alive)
+			c.pass(5 * time.Second)
+		}
+		for _, y := range []*tally.Tally{alive, other} {
+			if got := recent(t, y).Lane(); got.Depth != 4 || got.Deepest != 7 {
+				t.Errorf("%d wait, at most %d, want the 4 of the process that lives, and 7", got.Depth, got.Deepest)
+			}
+		}
+		alive.Queued(0)
+		write(t, alive)
+		if got := recent(t, other).Lane().Depth; got != 0 {
+			t.Errorf("%d wait, want none", got)
+		}
+	})
+}
+
+// A newer process may know modes that this one does not.
+func TestAModeThatIsUnknownHereIsCounted(t *testing.T) {
+	t.Parallel()
+	db, c := dbtest.SQLite(t), newClock()
+	y := open(t, db, c)
+	_, err := db.Write.NewRaw(`INSERT INTO constraint_figures (process, since, figures) VALUES (?, ?, ?)`, "another", database.Timestamp(c.now()),
+		`{"constraints": {"book-number": {"modes": {"clairvoyant": {"outcomes": {"accepted": 3, "foreseen": 4}}}}}}`).Exec(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := recent(t, y).Window("book-number"); got.Attempts != 7 {
+		t.Errorf("%d attempts, want 7", got.Attempts)
+	}
 }
 
 func TestManyScopesTakeLittleRoomAndTheHotOnesStay(t *testing.T) {

@@ -229,7 +229,7 @@ func codes(t *testing.T) string {
 			all = append(all, told{code, kind, message})
 		}
 	}
-	for _, dir := range []string{"platform/consistency", "platform/projection", "modules/library", "modules/catalogue", "modules/editions", "modules/discovery", "platform/httpapi"} {
+	for _, dir := range []string{"platform/usecase", "platform/consistency", "platform/projection", "modules/library", "modules/catalogue", "modules/editions", "modules/discovery", "modules/operations", "platform/httpapi"} {
 		for _, name := range goFiles(t, dir) {
 			if name == "platform/httpapi/server.go" {
 				continue // what is wrong with an address is told on the command line
