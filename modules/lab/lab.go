@@ -96,7 +96,7 @@ func (c Config) Check() error {
 			return wrong("%d is not a number of scopes: use 1 to 100000.", n)
 		}
 		if slices.Contains(c.Scopes[:i], n) {
-			return wrong("%d scopes are there twice.", n)
+			return wrong("The number of scopes %d is there twice.", n)
 		}
 	}
 	switch {
@@ -229,7 +229,7 @@ func (c Config) measure(ctx context.Context, scopes int, turns []*turn) ([]Row, 
 			if err == nil && t.bench.front != nil {
 				err = t.bench.front.settle(ctx)
 			}
-			t.bench.space.rest(c.Database)
+			t.bench.space.rest()
 			if c.Turned != nil {
 				c.Turned()
 			}

@@ -289,6 +289,46 @@ func TestTheYardstickWritesTheSameRows(t *testing.T) {
 	}
 }
 
+// TestASpaceSleepsAndWakes counts what PostgreSQL has of sessions: no mode is measured by how many it begins, to read ones neither.
+func TestASpaceSleepsAndWakes(t *testing.T) {
+	t.Parallel()
+	s, err := openSpace(t.Context(), database.Config{URL: dbtest.PostgresURL(t), WriteConns: 12, ReadConns: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		s.rest()
+		if w, r := s.Write.Stats().OpenConnections, s.Read.Stats().OpenConnections; w != 0 || r != 0 {
+			t.Errorf("at rest it has %d to write and %d to read", w, r)
+		}
+		if err := s.wake(t.Context(), 5); err != nil {
+			t.Fatal(err)
+		}
+		if w, r := s.Write.Stats().Idle, s.Read.Stats().Idle; w != 5 || r != 2 {
+			t.Errorf("for 5 writers it has %d to write and %d to read", w, r)
+		}
+	}
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestTooFewConnectionsAreSaid(t *testing.T) {
+	t.Parallel()
+	cfg := database.Config{URL: dbtest.NewServer(t, "max_connections=20").URL()}
+	before := there(t, cfg)
+	c := tiny(cfg, catalogue.BookNumber.Name)
+	c.Modes, c.Writers = []string{"lock"}, 40
+	_, err := Run(t.Context(), c)
+	if p := problem.Of(err); p.Code != "lab-connections" || p.Kind != problem.Unavailable || !strings.Contains(p.Message, "40 writers need 48") ||
+		strings.Count(fmt.Sprint(errors.Unwrap(err)), "too many clients") > 1 {
+		t.Errorf("it says %v, because of %v", err, errors.Unwrap(err))
+	}
+	if diff := cmp.Diff(before, there(t, cfg)); diff != "" {
+		t.Errorf("left (-before +after):\n%s", diff)
+	}
+}
+
 func newTestBench(t *testing.T, c Config, l load) *bench {
 	t.Helper()
 	registry, err1 := module.Registry(modules)

@@ -73,36 +73,62 @@ func (s *space) Close() error {
 }
 
 // rest gives back the connections, until they are needed again: two spaces must not take twice as many as the server has.
-func (s *space) rest(cfg database.Config) {
+func (s *space) rest() {
 	if s.Dialect != database.Postgres {
 		return
 	}
-	for _, pool := range []struct {
-		*bun.DB
-		n int
-	}{{s.Write, cfg.WriteConns}, {s.Read, cfg.ReadConns}} {
+	for _, pool := range []*bun.DB{s.Write, s.Read} {
 		pool.SetMaxIdleConns(-1)
-		pool.SetMaxIdleConns(pool.n)
+		pool.SetMaxIdleConns(pool.Stats().MaxOpenConnections)
 	}
 }
 
-// wake opens the connections that n writers will have, so that opening them is not measured.
+// glance makes a session of PostgreSQL find out what it has to know of the tables that commands write.
+const glance = `SELECT FROM log_head, log_events, log_tags, log_units, register_guards, register_rows LIMIT 0`
+
+// wake opens the connections that n writers will have, to write and to read, and lets each see the tables, so that no mode is
+// measured by how many sessions it begins: a new one takes milliseconds that servers, which keep theirs, do not spend.
 func (s *space) wake(ctx context.Context, n int) error {
 	if s.Dialect != database.Postgres {
 		return nil
 	}
-	var opened sync.WaitGroup
-	conns, errs := make([]bun.Conn, n), make([]error, n)
-	for i := range conns {
-		opened.Go(func() { conns[i], errs[i] = s.Write.Conn(ctx) })
-	}
-	opened.Wait()
-	for i, c := range conns {
-		if errs[i] == nil {
-			errs[i] = c.Close()
+	var failed error
+	var once sync.Once
+	var opening sync.WaitGroup
+	var conns []*bun.Conn
+	for _, pool := range []*bun.DB{s.Write, s.Read} {
+		for range min(n, pool.Stats().MaxOpenConnections) {
+			conn := new(bun.Conn)
+			conns = append(conns, conn)
+			opening.Go(func() {
+				c, err := pool.Conn(ctx)
+				if err == nil {
+					*conn = c
+					_, err = c.ExecContext(ctx, glance)
+				}
+				if err != nil {
+					once.Do(func() { failed = err })
+				}
+			})
 		}
 	}
-	return database.Explain(errors.Join(errs...))
+	opening.Wait()
+	had := 0
+	for _, c := range conns { // all at once, or the pool would have handed out one of them again and again
+		if c.Conn != nil {
+			had++
+			failed = errors.Join(failed, c.Close())
+		}
+	}
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case failed != nil && had < len(conns):
+		return problem.New(problem.Unavailable, "lab-connections",
+			"PostgreSQL gave the lab %d connections, but %d writers need %d. Let fewer write (--writers), or raise its max_connections.",
+			had, n, len(conns)).Because(failed)
+	}
+	return database.Explain(failed)
 }
 
 // newFile makes a space in a file beside the one at path.

@@ -37,7 +37,7 @@ type Variant struct {
 func (t Turns) Run(ctx context.Context, variants []*Variant, before, after func(context.Context, *Variant) error) error {
 	for round := range t.Rounds {
 		for i := range variants {
-			v := variants[(i+round)%len(variants)] // so that none always follows the same
+			v := variants[place(i, round, len(variants))]
 			for _, step := range []func(context.Context, *Variant) error{before, t.turn, after} {
 				if step == nil {
 					continue
@@ -49,6 +49,20 @@ func (t Turns) Run(ctx context.Context, variants []*Variant, before, after func(
 		}
 	}
 	return nil
+}
+
+// place says which of n variants has the i-th turn of a round: 0, 1, n-1, 2, n-2 and so on, moved by one in each round. So each
+// follows each other equally often within n rounds, and none always has to cope with what the same one has left behind. If n is
+// odd it takes twice as many: every second round goes the other way about.
+func place(i, round, n int) int {
+	at := (i + 1) / 2
+	if i%2 == 0 {
+		at = -at
+	}
+	if n%2 == 1 && round%2 == 1 {
+		at = -at
+	}
+	return ((at+round)%n + n) % n
 }
 
 // turn is one turn of v.

@@ -3,6 +3,8 @@ package lab_test
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -63,6 +65,45 @@ func TestVariantsTakeTurns(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestEachVariantFollowsEachOtherEquallyOften(t *testing.T) {
+	t.Parallel()
+	for n := 2; n <= 11; n++ {
+		rounds := n
+		if n%2 == 1 {
+			rounds *= 2
+		}
+		var order []string
+		variants := make([]*lab.Variant, n)
+		for i := range variants {
+			variants[i] = &lab.Variant{Name: fmt.Sprint(i), Do: func(context.Context, int) error { return nil }}
+		}
+		err := lab.Turns{Writers: 1, Rounds: rounds}.Run(t.Context(), variants, nil, func(_ context.Context, v *lab.Variant) error {
+			order = append(order, v.Name)
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		follows := map[string]int{}
+		for round := range slices.Chunk(order, n) {
+			if every := slices.Compact(slices.Sorted(slices.Values(round))); len(every) != n {
+				t.Fatalf("of %d variants a round has %v", n, round)
+			}
+			for i, name := range round[1:] {
+				follows[name+" follows "+round[i]]++
+			}
+		}
+		if len(follows) != n*(n-1) {
+			t.Errorf("of %d variants only %d pairs follow each other", n, len(follows))
+		}
+		for pair, times := range follows {
+			if times != rounds/n {
+				t.Errorf("of %d variants %s %d times in %d rounds", n, pair, times, rounds)
+			}
+		}
+	}
 }
 
 func TestAVariantThatIsBrokenEndsTheTurns(t *testing.T) {
