@@ -6,14 +6,17 @@ import (
 	"errors"
 	"fmt"
 
+	"accession/platform/problem"
 	"accession/platform/usecase"
+
+	"github.com/danielgtaylor/huma/v2"
 )
 
 // Repeatable is embedded in the input of every POST: with it clients may repeat a request that they got no answer to. Hand its
 // Token to the command's request, and answer from nothing but the receipt, and the log as it was at the receipt's position: so a
 // repetition is answered word for word as the first.
 type Repeatable struct {
-	IdempotencyKey IdempotencyKey `header:"Idempotency-Key" example:"0f5a1b76-8f0c-4c9e-a1c8-6d1c2e0f9f3d" doc:"A name of your own for this request, to be able to repeat it: up to 200 printable ASCII characters, for one request only. However often it is sent it has one effect, and every answer is that of the first success. Refusals are not kept."`
+	IdempotencyKey IdempotencyKey `header:"Idempotency-Key" example:"0f5a1b76-8f0c-4c9e-a1c8-6d1c2e0f9f3d" doc:"A name of your own for this request, to be able to repeat it: 1 to 200 printable ASCII characters, for one request only. However often it is sent it has one effect, and every answer is that of the first success. Refusals are not kept."`
 }
 
 // Token names the request that ctx belongs to, as its client did; the zero Token when they did not. Two requests are the same
@@ -50,5 +53,26 @@ func (k *IdempotencyKey) UnmarshalText(b []byte) error {
 		}
 	}
 	k.key = string(b)
+	return nil
+}
+
+// Resolve implements huma.Resolver. It refuses a header that is there without a key, and one that is there twice: a client who
+// sends that believes that it may repeat the request.
+func (k *IdempotencyKey) Resolve(ctx huma.Context) []error {
+	var given []string
+	ctx.EachHeader(func(name, value string) {
+		if name == "Idempotency-Key" {
+			given = append(given, value)
+		}
+	})
+	wrong := func(message string) []error {
+		return []error{problem.InvalidField("header.Idempotency-Key", nil, "%s", message)}
+	}
+	switch {
+	case len(given) > 1:
+		return wrong("must be there once")
+	case len(given) == 1 && given[0] == "":
+		return wrong("must not be empty: leave it out, or give a UUID, for example")
+	}
 	return nil
 }

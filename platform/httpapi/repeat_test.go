@@ -86,3 +86,41 @@ func TestTwoRequestsAreTheSameWhenWhatTheyAskForIs(t *testing.T) {
 		t.Errorf("without a key: %v", none)
 	}
 }
+
+func TestAHeaderWithoutOneKeyIsRefused(t *testing.T) {
+	t.Parallel()
+	api := httpapi.New(httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
+	asked := 0
+	huma.Register(api.Huma(), huma.Operation{Method: http.MethodPost, Path: "/things"}, func(context.Context, *struct {
+		httpapi.Repeatable
+		Body map[string]any
+	}) (*struct{}, error) {
+		asked++
+		return nil, nil
+	})
+	for name, c := range map[string]struct {
+		keys []string
+		says string // "" when it is not refused
+	}{
+		"no header":             {nil, ""},
+		"one key":               {[]string{"k"}, ""},
+		"an empty one":          {[]string{""}, "must not be empty"},
+		"two":                   {[]string{"k", "l"}, "must be there once"},
+		"the same twice":        {[]string{"k", "k"}, "must be there once"},
+		"an empty one before":   {[]string{"", "k"}, "must be there once"},
+		"one that is too long":  {[]string{strings.Repeat("k", 201)}, "must be 200 characters or fewer"},
+		"one that is not ASCII": {[]string{"é"}, "must be printable ASCII"},
+	} {
+		before := asked
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, httpapi.Prefix+"/things", strings.NewReader("{}"))
+		for _, k := range c.keys {
+			r.Header.Add("Idempotency-Key", k)
+		}
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		refused := w.Code == http.StatusUnprocessableEntity && strings.Contains(w.Body.String(), `"location":"header.Idempotency-Key","message":"`+c.says)
+		if (c.says != "") != refused || (asked > before) == refused || refused && strings.Count(w.Body.String(), `"location"`) != 1 {
+			t.Errorf("%s: %d %s", name, w.Code, w.Body)
+		}
+	}
+}

@@ -15,10 +15,12 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"accession/platform/database/dbtest"
 	"accession/platform/httpapi"
@@ -38,6 +40,7 @@ type prism struct {
 	url      string
 	dir      string // of the document: Prism watches it, and starts anew when it changes or goes
 	process  *exec.Cmd
+	gone     chan struct{} // closed when the process has ended
 	upstream *httptest.Server
 
 	last    atomic.Int64
@@ -125,40 +128,57 @@ func startPrism(document []byte) (*prism, error) {
 	if err != nil {
 		return nil, err
 	}
-	file := filepath.Join(dir, "openapi.json")
-	if err := os.WriteFile(file, document, 0o600); err != nil {
-		return nil, err
-	}
-	p := &prism{dir: dir}
+	p := &prism{dir: dir, gone: make(chan struct{})}
 	p.upstream = httptest.NewServer(http.HandlerFunc(p.replay))
+	file := filepath.Join(dir, "openapi.json")
 	p.process = exec.Command(node, prismCLI, "proxy", file, p.upstream.URL,
 		"--host=127.0.0.1", "--port=0", "--errors=false", "--cors=false", "--multiprocess=false")
+	p.process.SysProcAttr = noOrphan()
 	out, err := p.process.StdoutPipe()
-	if err == nil {
-		p.process.Stderr = p.process.Stdout
-		err = p.process.Start()
+	p.process.Stderr = p.process.Stdout
+	listens := make(chan error, 1)
+	if err := errors.Join(err, os.WriteFile(file, document, 0o600)); err != nil {
+		listens <- err
+		close(p.gone)
+	} else {
+		go p.run(out, listens)
 	}
-	if err != nil {
+	if err := <-listens; err != nil {
+		p.stop()
 		return nil, err
+	}
+	return p, nil
+}
+
+// run runs the process until it ends, and says when it listens.
+func (p *prism) run(out io.Reader, listens chan<- error) {
+	defer close(p.gone)
+	runtime.LockOSThread() // with the thread that started it the process ends, too: see noOrphan
+	if err := p.process.Start(); err != nil {
+		listens <- err
+		return
 	}
 	said := bufio.NewReader(io.TeeReader(out, &p.words))
 	for p.url == "" {
 		line, err := said.ReadString('\n')
 		if err != nil {
-			p.stop()
-			return nil, fmt.Errorf("%w: it said %s", err, &p.words)
+			listens <- fmt.Errorf("%w: it said %s", err, &p.words)
+			break
 		}
 		if _, address, ok := strings.Cut(line, "Prism is listening on "); ok {
 			p.url = strings.TrimSpace(address)
+			listens <- nil
 		}
 	}
-	go io.Copy(io.Discard, said) //nolint:errcheck // until it ends
-	return p, nil
+	_, _ = io.Copy(io.Discard, said) // until it ends
+	_ = p.process.Wait()             // it was killed, or its last words say why
 }
 
 func (p *prism) stop() {
-	_ = p.process.Process.Kill()
-	_ = p.process.Wait() // it was killed
+	if p.process.Process != nil {
+		_ = p.process.Process.Kill()
+	}
+	<-p.gone
 	p.upstream.Close()
 	_ = os.RemoveAll(p.dir) // a temporary one
 }
@@ -179,7 +199,7 @@ func (p *prism) replay(w http.ResponseWriter, r *http.Request) {
 }
 
 // client opens a connection for each request: on one that is kept, a request may meet Prism hanging up.
-var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
+var client = &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: time.Minute}
 
 // serve answers with h, and says what Prism finds wrong with that.
 func (p *prism) serve(w http.ResponseWriter, r *http.Request, h http.Handler) []string {
@@ -257,8 +277,9 @@ func (p *prism) judge(r *http.Request, body []byte, answer *httptest.ResponseRec
 	}
 	var faults []string
 	for _, v := range violations {
-		if v.Location[0] == "response" || accepted && r.Method != http.MethodHead && strings.HasPrefix(at.Path, httpapi.Prefix) {
-			faults = append(faults, fmt.Sprintf("%s: %s", strings.Join(v.Location, "."), v.Message))
+		where := strings.Join(v.Location, ".")
+		if !strings.HasPrefix(where, "request") || accepted && r.Method != http.MethodHead && strings.HasPrefix(at.Path, httpapi.Prefix) {
+			faults = append(faults, where+": "+v.Message)
 		}
 	}
 	return faults, nil

@@ -12,6 +12,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"runtime"
 	"strings"
 	"sync"
 	"syscall"
@@ -70,7 +71,8 @@ type server struct {
 	env []string
 	db  string // its URL
 
-	cmd    *exec.Cmd // of whoever starts and ends it, one after another
+	cmd    *exec.Cmd     // of whoever starts and ends it, one after another; nil: there is none
+	gone   chan struct{} // closed when cmd has ended
 	stderr bytes.Buffer
 
 	mu  sync.Mutex
@@ -84,41 +86,71 @@ func newServer(t *testing.T, dir, db string, env ...string) *server {
 	t.Cleanup(func() {
 		if s.cmd != nil {
 			_ = s.cmd.Process.Kill()
+			s.wait() //nolint:errcheck // it was killed, and the test has failed
 		}
 	})
-	s.start()
+	if !s.start() {
+		t.FailNow()
+	}
 	return s
 }
 
 var listens = regexp.MustCompile(`^Accession listens on (http://\S+), `)
 
-// start starts it and waits until it listens.
-func (s *server) start() {
+// nowhere is where a server can be reached that does not start: nobody waits for it any more, or is answered.
+const nowhere = "http://127.0.0.1:0"
+
+// start starts it and waits until it listens. Where it does not, the test has failed.
+func (s *server) start() bool {
 	s.stderr.Reset()
 	cmd := accession(s.t, s.dir, s.env, "serve", "--addr", "127.0.0.1:0", "--database", s.db)
 	cmd.Stderr = &s.stderr
-	stdout, err := cmd.StdoutPipe()
-	if err == nil {
-		err = cmd.Start()
-	}
+	cmd.SysProcAttr = noOrphan()
+	url, err := s.begin(cmd)
 	if err != nil {
-		s.t.Errorf("start a server: %v", err)
-		return
+		s.t.Errorf("a server does not start: %v\n%s", err, s.stderr.String())
+		url = nowhere
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.url = url
+	close(s.up)
+	return err == nil
+}
+
+// begin starts the command and gives the address that it says it listens on.
+func (s *server) begin(cmd *exec.Cmd) (url string, err error) {
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		return "", err
+	}
+	begun, gone := make(chan error), make(chan struct{})
+	go func() {
+		runtime.LockOSThread() // with the thread that started it the process ends, too: see noOrphan
+		begun <- cmd.Start()
+		<-gone
+	}()
+	s.cmd, s.gone = cmd, gone
+	if err := <-begun; err != nil {
+		s.cmd = nil
+		close(gone)
+		return "", err
 	}
 	r := bufio.NewReader(stdout)
 	line, _ := r.ReadString('\n')
-	m := listens.FindStringSubmatch(line)
-	if m == nil {
-		_, _ = io.Copy(io.Discard, r)
-		_ = cmd.Wait()
-		s.t.Errorf("a server says %q\n%s", line, s.stderr.String())
-		return
+	if m := listens.FindStringSubmatch(line); m != nil {
+		return m[1], nil
 	}
-	s.cmd = cmd
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.url = m[1]
-	close(s.up)
+	_, _ = io.Copy(io.Discard, r)
+	return "", fmt.Errorf("it says %q, and then: %v", line, s.wait()) //nolint:errorlint // which may be nil
+}
+
+// wait waits until it has ended.
+func (s *server) wait() error {
+	err := s.cmd.Wait()
+	close(s.gone)
+	s.cmd = nil
+	return err
 }
 
 // end ends it with the signal, and waits until it is gone. Requests that are under way are not waited for.
@@ -130,10 +162,13 @@ func (s *server) end(with syscall.Signal) {
 	s.url, s.up = "", make(chan struct{})
 	s.mu.Unlock()
 	_ = s.cmd.Process.Signal(with)
-	err := s.cmd.Wait()
-	s.cmd = nil
-	if with != syscall.SIGKILL && err != nil {
+	cmd := s.cmd
+	err := s.wait()
+	switch status, _ := cmd.ProcessState.Sys().(syscall.WaitStatus); {
+	case with != syscall.SIGKILL && err != nil:
 		s.t.Errorf("a server that was told to stop: %v\n%s", err, s.stderr.String())
+	case with == syscall.SIGKILL && !status.Signaled():
+		s.t.Errorf("a server ended before it was killed: %s\n%s", cmd.ProcessState, s.stderr.String())
 	}
 	if said := s.stderr.String(); strings.Contains(said, "panic") || strings.Contains(said, "goroutine ") {
 		s.t.Errorf("a server panicked:\n%s", said)
@@ -152,7 +187,7 @@ func (s *server) reach() string {
 		select {
 		case <-up:
 		case <-s.t.Context().Done():
-			return "http://nowhere.invalid"
+			return nowhere
 		}
 	}
 }
@@ -160,5 +195,5 @@ func (s *server) reach() string {
 func (s *server) isUp() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.url != ""
+	return s.url != "" && s.url != nowhere
 }

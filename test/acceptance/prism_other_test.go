@@ -1,0 +1,7 @@
+//go:build !linux
+
+package acceptance_test
+
+import "syscall"
+
+func noOrphan() *syscall.SysProcAttr { return nil }
