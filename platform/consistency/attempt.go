@@ -73,7 +73,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 		}
 	} else {
 		a.place = nil
-		a.store(ctx, []*attempt{a}, true)
+		a.guarded(ctx, []*attempt{a}, true)
 	}
 	return a.answer(ctx)
 }

@@ -44,7 +44,8 @@ func (r *Runner) store(ctx context.Context, members []*attempt, patient bool) []
 			break
 		}
 	}
-	late := !patient && errors.Is(err, eventlog.ErrBusy) && !errors.Is(err, eventlog.ErrHeadBusy)
+	busy := errors.Is(err, eventlog.ErrBusy) && !errors.Is(err, eventlog.ErrHeadBusy)
+	late := busy && !patient
 	switch {
 	case err == nil || len(b.members) == 0:
 	case len(b.members) == 1 && late:
@@ -52,13 +53,19 @@ func (r *Runner) store(ctx context.Context, members []*attempt, patient bool) []
 		b.stuck = append(b.stuck, stuck{m, m.plan.load.keys()})
 	case len(b.members) == 1:
 		b.members[0].fail(err)
-	case errors.Is(err, eventlog.ErrInDoubt), errors.Is(err, eventlog.ErrAgain), errors.Is(err, eventlog.ErrBusy) && !late:
+	case busy && patient: // for one of them: who needs what is free by now has not waited in vain
+		for _, m := range b.members {
+			for _, s := range r.guarded(ctx, []*attempt{m}, false) {
+				s.fail(err)
+			}
+		}
+	case errors.Is(err, eventlog.ErrInDoubt), errors.Is(err, eventlog.ErrAgain), errors.Is(err, eventlog.ErrHeadBusy):
 		for _, m := range b.members { // the database's doing, not one of theirs
 			m.fail(err)
 		}
 	default:
 		for _, m := range b.members {
-			b.stuck = append(b.stuck, r.store(ctx, []*attempt{m}, patient)...)
+			b.stuck = append(b.stuck, r.guarded(ctx, []*attempt{m}, patient)...)
 		}
 	}
 	return b.stuck
@@ -298,8 +305,8 @@ func (b *batch) dismiss(ctx context.Context, lost error) error {
 		}
 		for _, r := range m.delta.Rows {
 			rival := there.rows[r.Key]
-			if rival == nil || rival.Cause == r.Cause {
-				continue
+			if rival == nil || rival.Cause == r.Cause || b.state.rowsWere[r.Key].value != nil {
+				continue // nobody's, its own, or one that another member lets go of: nobody else can have that
 			}
 			found = true
 			m.err = &again{cause: lost, lost: &Lost{r.Key}}

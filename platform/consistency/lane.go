@@ -425,9 +425,11 @@ func (l *lane) store(batch []*place, patient bool) []stuck {
 	for i, p := range batch {
 		members[i] = p.a
 	}
-	aside := l.guarded(members, patient)
+	aside := l.r.guarded(context.Background(), members, patient)
 	l.r.meet(members)
-	l.r.Meter.Batched(len(members) - len(aside))
+	if n := len(members) - len(aside); n > 0 {
+		l.r.Meter.Batched(n)
+	}
 	waits := map[*place]bool{}
 	for _, s := range aside {
 		waits[s.place] = true
@@ -440,16 +442,23 @@ func (l *lane) store(batch []*place, patient bool) []stuck {
 	return aside
 }
 
-// guarded stores the members. A panic is their error, not the process's.
-func (l *lane) guarded(members []*attempt, patient bool) (aside []stuck) {
+// guarded stores the members. A panic is the error of who causes it, not the process's: which of them it was shows when each is
+// stored alone, with the same ids.
+func (r *Runner) guarded(ctx context.Context, members []*attempt, patient bool) (aside []stuck) {
 	defer func() {
-		if p := recover(); p != nil {
-			l.r.Logger.Error("lane panicked", "panic", p, "stack", string(debug.Stack()))
-			for _, m := range members {
-				m.fail(fmt.Errorf("store: panic: %v", p))
-			}
-			aside = nil
+		p := recover()
+		if p == nil {
+			return
+		}
+		r.Logger.Error("storing panicked", "units", len(members), "panic", p, "stack", string(debug.Stack()))
+		aside = nil
+		if len(members) == 1 {
+			members[0].fail(fmt.Errorf("store: panic: %v", p))
+			return
+		}
+		for _, m := range members {
+			aside = append(aside, r.guarded(ctx, []*attempt{m}, patient)...)
 		}
 	}()
-	return l.r.store(context.Background(), members, patient)
+	return r.store(ctx, members, patient)
 }

@@ -41,7 +41,7 @@ type Meter interface {
 	Attempted(a Attempt)                                  // once for each attempt and constraint concerned
 	Waited(constraint string, mode Mode, d time.Duration) // for locks, or in the lane; once for each attempt that had to, by constraint
 	Queued(units int)                                     // how many wait in the lane by now
-	Batched(units int)                                    // how many the lane has just stored together
+	Batched(units int)                                    // how many the lane has just decided on together; at least 1
 }
 
 // Immediate plays events in the transaction that stores them, before they have a position. An error fails the command.

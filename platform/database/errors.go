@@ -57,10 +57,11 @@ func IsBusy(err error) bool {
 	return sqliteBusy(sqliteCode(err)) || pq.As(err, pqerror.LockNotAvailable) != nil
 }
 
-// BusyIn is the table whose lock was waited for in vain, as far as PostgreSQL's words for the circumstances name it.
+// BusyIn is the table whose lock was waited for in vain, as far as PostgreSQL's words for the circumstances name it; the quotes
+// around the name depend on the server's language.
 func BusyIn(err error, table string) bool {
 	e := pq.As(err, pqerror.LockNotAvailable)
-	return e != nil && strings.Contains(e.Where, `"`+table+`"`)
+	return e != nil && strings.Contains(e.Where, table)
 }
 
 func sqliteBusy(code int) bool {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/lib/pq"
+	"github.com/lib/pq/pqerror"
 	"github.com/uptrace/bun"
 
 	"accession/platform/database"
@@ -82,6 +83,19 @@ func TestUniqueViolation(t *testing.T) {
 			t.Errorf("a missing value is not told: %v", err)
 		}
 	})
+}
+
+func TestTheTableOfALockIsFoundInEveryLanguage(t *testing.T) {
+	t.Parallel()
+	for _, where := range []string{
+		`while updating tuple (0,1) in relation "log_head"`,
+		`beim Aktualisieren von Tupel (0,1) in Relation »log_head«`,
+	} {
+		err := fmt.Errorf("append: %w", &pq.Error{Code: pqerror.LockNotAvailable, Where: where})
+		if !database.BusyIn(err, "log_head") || database.BusyIn(err, "register_rows") {
+			t.Errorf("%s: in log_head: %t", where, database.BusyIn(err, "log_head"))
+		}
+	}
 }
 
 func TestErrorsOfNoMeaning(t *testing.T) {

@@ -34,7 +34,7 @@ func openPostgres(ctx context.Context, cfg Config, u *url.URL) (*DB, error) {
 
 	readers := server.Clone()
 	readers.Runtime["default_transaction_read_only"] = "on"
-	connector, err := pq.NewConnectorConfig(readers)
+	connector, err := newConnector(cfg, readers)
 	if err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
@@ -42,7 +42,7 @@ func openPostgres(ctx context.Context, cfg Config, u *url.URL) (*DB, error) {
 	db.Read = bun.NewDB(postgresPool(cfg.ReadConns, readOnlyConnector{connector}), dialect)
 	db.Write = db.Read
 	if !cfg.ReadOnly {
-		connector, err := pq.NewConnectorConfig(server)
+		connector, err := newConnector(cfg, server)
 		if err != nil {
 			return nil, fmt.Errorf("open database: %w", err)
 		}
@@ -62,6 +62,69 @@ func postgresPool(conns int, c driver.Connector) *sql.DB {
 	pool.SetMaxIdleConns(conns)
 	pool.SetConnMaxIdleTime(5 * time.Minute)
 	return pool
+}
+
+// newConnector makes connections that do not wait for a server for ever: where the network swallows everything, lib/pq goes on waiting
+// even after a context has ended, for its answer to the request to cancel.
+func newConnector(cfg Config, server pq.Config) (*pq.Connector, error) {
+	c, err := pq.NewConnectorConfig(server)
+	if err == nil && cfg.StatementTimeout > 0 { // which bounds what a server that is there may take
+		c.Dialer(dialer{limit: 2*cfg.StatementTimeout + max(cfg.LockTimeout, 0) + time.Second})
+	}
+	return c, err
+}
+
+// dialer dials for lib/pq, which uses DialContext of it.
+type dialer struct {
+	limit time.Duration // how long a server may be silent
+}
+
+func (d dialer) Dial(network, address string) (net.Conn, error) {
+	return d.DialContext(context.Background(), network, address)
+}
+
+func (d dialer) DialTimeout(network, address string, timeout time.Duration) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), timeout)
+	defer cancel()
+	return d.DialContext(ctx, network, address)
+}
+
+func (d dialer) DialContext(ctx context.Context, network, address string) (net.Conn, error) {
+	c, err := new(net.Dialer).DialContext(ctx, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &impatientConn{Conn: c, limit: d.limit}, nil
+}
+
+// impatientConn reads, and writes, for no longer than a limit at a time, unless it was given a deadline.
+type impatientConn struct {
+	net.Conn
+	limit    time.Duration
+	deadline time.Time // lib/pq's for the handshake
+}
+
+func (c *impatientConn) SetDeadline(t time.Time) error {
+	c.deadline = t
+	return c.Conn.SetDeadline(t)
+}
+
+func (c *impatientConn) Read(b []byte) (int, error) {
+	if c.deadline.IsZero() {
+		if err := c.SetReadDeadline(time.Now().Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Read(b)
+}
+
+func (c *impatientConn) Write(b []byte) (int, error) {
+	if c.deadline.IsZero() {
+		if err := c.SetWriteDeadline(time.Now().Add(c.limit)); err != nil {
+			return 0, err
+		}
+	}
+	return c.Conn.Write(b)
 }
 
 // postgresConfig is what a pool connects with: what the URL and the environment say, and what this package insists on.

@@ -102,7 +102,7 @@ func (v *Values) Text(s string) *Values {
 	switch {
 	case v.arrays:
 		if !plain {
-			s = strings.ToValidUTF8(s, "\uFFFD")
+			s = string([]rune(s)) // as bun's dialects do it, so that both spell a key alike
 		}
 		if strings.ContainsAny(s, `\"'`) {
 			s = inArray.Replace(s)

@@ -86,7 +86,8 @@ func (p *player) gather(ctx context.Context, began time.Time) (hurry bool) {
 	if idle || p.waiting.Load() > 0 {
 		return false
 	}
-	return p.pause(ctx, time.Duration(p.Rest)*time.Since(began), nil)
+	rest := min(time.Duration(p.Rest)*time.Since(began), p.Poll) // who waits in another process cannot hurry it
+	return p.pause(ctx, rest, nil)
 }
 
 // rest waits for the pause to be over, or for a bell if that is to wake it.

@@ -540,6 +540,24 @@ func TestEventsGatherUntilSomebodyWaits(t *testing.T) {
 	})
 }
 
+// Who waits in another process cannot say so, and looks again and again: for them a player rests no longer than a Poll, however
+// long the last batch took.
+func TestWhoWaitsElsewhereWaitsForAPollAtMost(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		c := b.config(books())
+		c.Rest = 1_000_000
+		plays := b.booted(c)
+		waits := b.booted(b.config(books()))
+		b.play(plays)
+		for i := range 3 {
+			b.store(&added{Book: fmt.Sprint(i), Shelf: "a"})
+			plays.Ring()
+			b.caughtUp(waits)
+		}
+	})
+}
+
 func TestPlayNeedsABoot(t *testing.T) {
 	t.Parallel()
 	r := registry(t)

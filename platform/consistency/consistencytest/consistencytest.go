@@ -128,8 +128,11 @@ func (m *Meter) WaitQueued(ctx context.Context, n int) {
 	}
 }
 
-// Batched implements consistency.Meter.
+// Batched implements consistency.Meter. It panics where a transaction in which everybody has to wait for others is called a batch.
 func (m *Meter) Batched(units int) {
+	if units < 1 {
+		panic("a batch of nobody")
+	}
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.batches = append(m.batches, units)

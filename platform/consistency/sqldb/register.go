@@ -48,8 +48,12 @@ func (r *Register) Try(ctx context.Context, tx eventlog.Tx, q consistency.Questi
 		return consistency.Questions{}, r.Load(ctx, tx, q, s)
 	}
 	l := loader{Register: r, db: t.DB(), state: s, locking: true, skipping: true, first: t.Hurry()}
-	err := l.load(ctx, q)
-	return l.waiting, err
+	if err := l.load(ctx, q); err != nil || l.first == "" {
+		return l.waiting, err
+	}
+	// Nothing was asked, and still the unit may have to wait for a name when it is written.
+	_, err := l.db.ExecContext(ctx, l.begun(""))
+	return l.waiting, logdb.Fault("hurry", err)
 }
 
 // loader answers questions.
@@ -412,12 +416,12 @@ func (i into) insert(t *logdb.Tx, fill func(*database.Values)) string {
 	}
 	rows := database.NewArrays(t.DB(), len(i.arrays))
 	fill(rows)
-	params := "$1"
-	for n := range i.arrays[1:] {
-		params += ", $" + strconv.Itoa(n+2)
+	params := make([]string, len(i.arrays))
+	for n := range params {
+		params[n] = "$" + strconv.Itoa(n+1)
 	}
 	return t.Execute(database.Statement{
-		Name: i.table, Text: "(" + strings.Join(i.arrays, ", ") + ") AS " + start + "SELECT * FROM unnest(" + params + ")" + i.conflict,
+		Name: i.table, Text: "(" + strings.Join(i.arrays, ", ") + ") AS " + start + "SELECT * FROM unnest(" + strings.Join(params, ", ") + ")" + i.conflict,
 	}, rows.String())
 }
 

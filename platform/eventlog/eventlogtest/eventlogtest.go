@@ -250,6 +250,14 @@ var clauses = []clause{
 			}
 		}
 	}},
+	{"an event that names a thing twice is about it once", func(t mutant.T, l eventlog.Log) {
+		u := Unit("k", map[event.Tag]int{"book:1": 0})
+		u.Events[0].Event.(*Noted).About = []event.Tag{"book:1", "shelf:all", "book:1", "shelf:all"}
+		commit(t, l, u)
+		if got := read(t, l, eventlog.Query{Tag: "shelf:all"}); len(got) != 1 {
+			t.Errorf("read %d events, want 1", len(got))
+		}
+	}},
 	{"a long log is read whole, and a reader may stop", func(t mutant.T, l eventlog.Log) {
 		const n = 1201 // more than two pages of any implementation
 		u := eventlog.Unit{ID: uuid.New(), Key: "long"}

@@ -2,6 +2,7 @@ package sqldb
 
 import (
 	"database/sql/driver"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -50,8 +51,9 @@ func (b batch) rows(base int64, events, tags, units *database.Values) {
 			e := &u.Events[i]
 			events.Row().Int(n).UUID(e.ID).UUID(e.Unit).Text(string(e.Stream)).Int(int64(e.Version)).Text(e.Type).Int(int64(e.Schema)).
 				Time(database.Timestamp(e.RecordedAt)).Text(e.Actor).Text(string(e.Data))
-			for _, t := range e.Event.Tags() {
-				if t != e.Stream { // see selection
+			about := e.Event.Tags()
+			for j, t := range about {
+				if t != e.Stream && !slices.Contains(about[:j], t) { // see selection
 					tags.Row().Text(string(t)).Int(n)
 				}
 			}
