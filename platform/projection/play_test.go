@@ -307,10 +307,10 @@ func TestAFailingHandlerBreaksItsProjectorAlone(t *testing.T) {
 				if diff := cmp.Diff(map[string]int{"a": 2}, b.shelves()); diff != "" {
 					b.Error(diff)
 				}
-				stop()
-				if last := meter.last("shelf-books"); last.State != Broken || last.Lag != 3 || last.Age <= 0 {
+				if last := meter.until(b, "shelf-books", Broken); last.Lag != 3 || last.Age <= 0 {
 					b.Errorf("the meter was told %+v", last)
 				}
+				stop()
 
 				// It is tried again after a restart: in vain, and then not.
 				p = b.booted(config)
@@ -382,14 +382,43 @@ func waitPast(b *bench, p *Projectionist, name string, at event.Position) {
 
 // gauges is a Meter that remembers.
 type gauges struct {
-	mu  sync.Mutex
-	all []Status
+	mu   sync.Mutex
+	all  []Status
+	told chan struct{} // closed with the next word; nil while nobody waits for it
 }
 
 func (g *gauges) Projector(s Status) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.all = append(g.all, s)
+	if g.told != nil {
+		close(g.told)
+		g.told = nil
+	}
+}
+
+// until waits for the first word of the projector in the state.
+func (g *gauges) until(b *bench, name string, is State) Status {
+	b.Helper()
+	for {
+		g.mu.Lock()
+		for _, s := range g.all {
+			if s.Name == name && s.State == is {
+				g.mu.Unlock()
+				return s
+			}
+		}
+		if g.told == nil {
+			g.told = make(chan struct{})
+		}
+		told := g.told
+		g.mu.Unlock()
+		select {
+		case <-told:
+		case <-b.Context().Done():
+			b.Fatalf("the meter was never told that %s is %s", name, is)
+		}
+	}
 }
 
 func (g *gauges) last(name string) (last Status) {

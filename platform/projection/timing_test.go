@@ -272,7 +272,8 @@ func TestAFlipWaitsForCommandsUnderWay(t *testing.T) {
 				if err != nil {
 					b.Fatal(err)
 				}
-				flip.Patience = 20 * time.Millisecond
+				patience := flip.Patience
+				flip.Patience = 20 * time.Millisecond // in vain: the command does not end before
 				meanwhile := false
 				err = store(b.Context(), b.log, func(ctx context.Context, tx eventlog.Tx, events []event.Envelope) error {
 					if err := p.Immediate().Play(ctx, tx, events); err != nil {
@@ -287,6 +288,7 @@ func TestAFlipWaitsForCommandsUnderWay(t *testing.T) {
 				if meanwhile {
 					b.Error("the timing changed while a command was under way")
 				}
+				flip.Patience = patience
 				if err := flip.Boot(b.Context()); err != nil {
 					b.Fatal(err)
 				}
