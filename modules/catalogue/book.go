@@ -44,7 +44,7 @@ func Stored(r usecase.Receipt, category int) AddedBook {
 }
 
 // fromLog reads a book, and its version, from the log as it was at a position; 0 is now.
-func fromLog(ctx context.Context, log eventlog.Reader, numbers *categoryNumbers, id catalogueevents.BookID, at event.Position) (Book, int, error) {
+func fromLog(ctx context.Context, log eventlog.Reader, numbers *eventlog.Settled[int], id catalogueevents.BookID, at event.Position) (Book, int, error) {
 	s, version, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), id.Tag(), play)
 	if err != nil {
 		return Book{}, 0, err
@@ -73,6 +73,3 @@ func known[T comparable](v T) *T {
 	}
 	return &v
 }
-
-// categoryNumbers finds the numbers of categories.
-type categoryNumbers = eventlog.Settled[int]

@@ -158,7 +158,7 @@ func routes(api *httpapi.API, env module.Env) {
 	})
 }
 
-func changeRoutes(api *httpapi.API, env module.Env, numbers *categoryNumbers) {
+func changeRoutes(api *httpapi.API, env module.Env, numbers *eventlog.Settled[int]) {
 	tags := []string{"Books"}
 	change := func(ctx context.Context, id catalogueevents.BookID, req usecase.Request) (*httpapi.Written[Book], error) {
 		receipt, err := env.Runner.Run(ctx, req)

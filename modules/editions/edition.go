@@ -47,7 +47,7 @@ func Stored(r usecase.Receipt, category, book int) Edition {
 }
 
 // fromLog reads an edition, and its version, from the log as it was at a position; 0 is now.
-func fromLog(ctx context.Context, log eventlog.Reader, numbers *categoryNumbers, id editionsevents.EditionID, at event.Position) (Edition, int, error) {
+func fromLog(ctx context.Context, log eventlog.Reader, numbers *eventlog.Settled[int], id editionsevents.EditionID, at event.Position) (Edition, int, error) {
 	s, version, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), id.Tag(), play)
 	if err != nil {
 		return Edition{}, 0, err
@@ -83,11 +83,8 @@ func known[T comparable](v T) *T {
 	return &v
 }
 
-// categoryNumbers finds the numbers of categories.
-type categoryNumbers = eventlog.Settled[int]
-
 // placeOf reads from the log, as it was at a position, where the book stands: the number of its category, and its own.
-func placeOf(ctx context.Context, log eventlog.Reader, numbers *categoryNumbers, book catalogueevents.BookID, at event.Position) (category, number int, err error) {
+func placeOf(ctx context.Context, log eventlog.Reader, numbers *eventlog.Settled[int], book catalogueevents.BookID, at event.Position) (category, number int, err error) {
 	place, _, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), book.Tag(), catalogueevents.PlayPlace)
 	if err != nil {
 		return 0, 0, fmt.Errorf("find place of book: %w", err)

@@ -143,7 +143,7 @@ func routes(api *httpapi.API, env module.Env) {
 	})
 }
 
-func changeRoutes(api *httpapi.API, env module.Env, numbers *categoryNumbers) {
+func changeRoutes(api *httpapi.API, env module.Env, numbers *eventlog.Settled[int]) {
 	tags := []string{"Editions"}
 	change := func(ctx context.Context, id editionsevents.EditionID, req usecase.Request) (*httpapi.Written[Edition], error) {
 		receipt, err := env.Runner.Run(ctx, req)

@@ -373,14 +373,14 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 			changed.String()+`) AS v WHERE r."constraint" = v.column1 AND r.scope = v.column2 AND r.key = v.column3`)
 	}
 	if len(d.Guards) > 0 {
-		statements = append(statements, intoGuards.insert(t, func(v *database.Values) {
+		statements = append(statements, intoGuards.rows(t, func(v *database.Values) {
 			for _, g := range d.Guards {
 				v.Row().Text(g.Constraint).Text(string(g.Scope)).Int(int64(g.Last))
 			}
 		}))
 	}
 	if len(d.Rows) > 0 {
-		statements = append(statements, intoRows.insert(t, func(v *database.Values) { addRows(v, d.Rows) }))
+		statements = append(statements, intoRows.rows(t, func(v *database.Values) { addRows(v, d.Rows) }))
 	}
 	if len(statements) > 0 {
 		t.Last(strings.Join(statements, "; "), func(index string) error {
@@ -395,34 +395,40 @@ func (r *Register) Save(_ context.Context, tx eventlog.Tx, d consistency.Delta) 
 
 // into is how many rows at once get into a table. Every command needs it, so PostgreSQL keeps the statement.
 type into struct {
-	table, columns string
-	arrays         []string // the columns' types
-	conflict       string
+	insert, conflict string // what stands before and behind the rows
+	arrays           int
+	kept             database.Statement
 }
 
 var (
-	intoGuards = into{"register_guards", `"constraint", scope, last`, []string{"text[]", "text[]", "bigint[]"},
-		` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`}
-	intoRows = into{"register_rows", rowColumns, []string{"text[]", "text[]", "text[]", "text[]", "uuid[]", "text[]"}, ""}
+	intoGuards = newInto("register_guards", `"constraint", scope, last`, ` ON CONFLICT ("constraint", scope) DO UPDATE SET last = excluded.last`,
+		"text[]", "text[]", "bigint[]")
+	intoRows = newInto("register_rows", rowColumns, "", "text[]", "text[]", "text[]", "text[]", "uuid[]", "text[]")
 )
 
-// insert is the statement that inserts what fill gives.
-func (i into) insert(t *logdb.Tx, fill func(*database.Values)) string {
-	start := "INSERT INTO " + i.table + " (" + i.columns + ") "
-	if t.Dialect() != database.Postgres {
-		rows := database.NewValues(t.DB())
-		fill(rows)
-		return start + "VALUES " + rows.String() + i.conflict
-	}
-	rows := database.NewArrays(t.DB(), len(i.arrays))
-	fill(rows)
-	params := make([]string, len(i.arrays))
+// newInto inserts the columns, whose values have these types as arrays.
+func newInto(table, columns, conflict string, types ...string) into {
+	params := make([]string, len(types))
 	for n := range params {
 		params[n] = "$" + strconv.Itoa(n+1)
 	}
-	return t.Execute(database.Statement{
-		Name: i.table, Text: "(" + strings.Join(i.arrays, ", ") + ") AS " + start + "SELECT * FROM unnest(" + strings.Join(params, ", ") + ")" + i.conflict,
-	}, rows.String())
+	i := into{insert: "INSERT INTO " + table + " (" + columns + ") ", conflict: conflict, arrays: len(types)}
+	i.kept = database.Statement{
+		Name: table, Text: "(" + strings.Join(types, ", ") + ") AS " + i.insert + "SELECT * FROM unnest(" + strings.Join(params, ", ") + ")" + conflict,
+	}
+	return i
+}
+
+// rows is the statement that inserts what fill gives.
+func (i into) rows(t *logdb.Tx, fill func(*database.Values)) string {
+	if t.Dialect() != database.Postgres {
+		rows := database.NewValues(t.DB())
+		fill(rows)
+		return i.insert + "VALUES " + rows.String() + i.conflict
+	}
+	rows := database.NewArrays(t.DB(), i.arrays)
+	fill(rows)
+	return t.Execute(i.kept, rows.String())
 }
 
 // cast makes PostgreSQL take a text for what it says; SQLite keeps texts.
