@@ -395,7 +395,8 @@ func imprint(e gutenberg.Edition) editions.Imprint {
 // ahead is how many books of a category are under way at once, where they line up in their order.
 const ahead = 64
 
-// fill adds the books. Each has its place before the next one is begun, so their numbers follow the file.
+// fill adds the books. Each has its place before the next one is begun, so their numbers follow the file. Who has one keeps it
+// when the import is interrupted: were one to leave and those behind it not, the next run would give it a later number.
 func (r *run) fill(ctx context.Context, category libraryevents.CategoryID, books []bookRow) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
@@ -426,7 +427,7 @@ func (r *run) add(ctx context.Context, b bookRow, placed func()) error {
 	if !b.settled {
 		req := b.command.Request(r.Actor)
 		req.Placed = placed
-		outcome, err := r.do(ctx, req)
+		outcome, err := r.do(context.WithoutCancel(ctx), req)
 		if b.in, err = r.settle(b.line, b.Key, outcome, err, &r.report.Books, &r.report.Editions); err != nil {
 			return err
 		}

@@ -150,6 +150,38 @@ func TestAnErrorThatIsNoRefusalEndsTheImport(t *testing.T) {
 	}
 }
 
+func TestAnInterruptedImportLeavesNoGap(t *testing.T) {
+	t.Parallel()
+	log, runner := newDesk(t)
+	ctx, interrupt := context.WithCancel(t.Context())
+	var underWay sync.WaitGroup
+	underWay.Add(3)
+	lane := runnerFunc(func(ctx context.Context, r usecase.Request) (usecase.Receipt, error) {
+		c, ok := r.Command.(catalogue.AddBook)
+		if !ok {
+			return runner.Run(ctx, r)
+		}
+		underWay.Done()
+		if c.Title == "Four" {
+			interrupt() // before the last is placed: none will follow
+		}
+		r.Placed()
+		underWay.Wait()
+		if err := ctx.Err(); err != nil {
+			return usecase.Receipt{}, err // as one leaves the lane, when those behind may be in a transaction already
+		}
+		return runner.Run(ctx, r)
+	})
+	c := parse(t, "1,Text,1999-01-01,One,en,A,,PR,\n2,Text,1999-01-01,Two,en,A,,PR,\n3,Text,1999-01-01,Three,en,A,,PR,\n4,Text,1999-01-01,Four,en,A,,PR,\n5,Text,1999-01-01,Five,en,A,,PR,\n")
+	r, err := exchange.Importer{Runner: lane, Log: log, Actor: "test"}.Gutenberg(ctx, "L", c)
+	if !errors.Is(err, context.Canceled) {
+		t.Fatalf("the error is %v, want that of the interruption", err)
+	}
+	if diff := cmp.Diff([]string{"1 created", "2 created", "3 created", "4 created"}, outcomes(r)); diff != "" {
+		t.Errorf("report differs (-want +got):\n%s", diff)
+	}
+}
+
 func TestALibraryThatIsGivenIsUsedWhateverItsName(t *testing.T) {
 	t.Parallel()
 	log, runner := newDesk(t)

@@ -40,7 +40,8 @@ type Request struct {
 
 	// Placed, if set, is called once, when the request has its place behind those that were run before it, or is over. Where
 	// requests line up, one that is run afterwards is stored afterwards, or together with it and with a higher number; so an
-	// importer can have many under way and keep their order. Elsewhere a request is placed when it is over.
+	// importer can have many under way and keep their order, if it lets none of them go and the database fails none. Elsewhere a
+	// request is placed when it is over.
 	Placed func()
 
 	// Token is the asker's own name for this asking, if they gave it one. It goes with any command, beside Key or without.

@@ -76,9 +76,10 @@ func TestAnImportThatIsInterruptedGoesOn(t *testing.T) {
 	h := newHome(t)
 	h.partOfFeed(900)
 	whole := object[report](h, "import", "part.csv", "--dry-run")
-	for i, with := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+	for _, with := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+		at := h.position("accession.db")
 		p := h.start("import", "part.csv", "--report", "r.jsonl")
-		p.await(300 * (i + 1))
+		p.await(at + 200)
 		p.signal(with)
 		r := p.wait()
 		if r.exit != 1 || r.out != "" || !strings.HasPrefix(r.err, "accession: Interrupted. The import had come to ") ||
