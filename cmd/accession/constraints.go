@@ -8,8 +8,10 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,9 +43,10 @@ func (c *cli) constraintsList() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "Every constraint: how it is kept, how that goes, and advice",
-		Long: `Lists every constraint with the mode it is kept in, what it did in the last five minutes in all processes on the
-database, and advice where a figure has passed a threshold. json and ndjson have all there is to know: also what it did in the
-last minute, attempts by outcome, waits at p50, the lane and its batches, the hottest scopes, and the rule in words.
+		Long: `Lists every constraint with the mode it is kept in and how that went in the last five minutes, in all processes on
+the database. Then, where something happened: attempts by outcome, in the last minute and the last five; waits; the lane;
+the hottest scopes; and advice where a figure has passed a threshold. json and ndjson have all of it in one object for each
+constraint, and the rule in words.
 It changes nothing, and can run beside a server, whose figures are some seconds old.`,
 		Example: "  accession constraints list\n  accession constraints list --output json",
 		Args:    noArgs,
@@ -62,33 +65,108 @@ func (c *cli) runConstraintsList(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	l := c.list(false, "constraint", "mode", "scope", "kind", "can be", "attempts", "conflicts", "wait p95, ms")
-	var advice []string
+	l := c.list(false, "constraint", "mode", "scope", "kind", "can be", "conflicts")
 	for _, o := range all {
 		mode := o.Mode
 		if o.Live != nil {
 			mode += " (live)"
 		}
 		figures := o.LastFiveMinutes
-		conflicts, wait := "", ""
+		conflicts := ""
 		if figures.Attempts > 0 {
 			conflicts = fmt.Sprintf("%.1f %%", 100*figures.ConflictRate)
 		}
-		if figures.WaitP95 != nil {
-			wait = fmt.Sprintf("%.1f", *figures.WaitP95)
-		}
-		if err := l.add(o, o.Name, mode, o.Scope, o.Kind, strings.Join(o.Modes, ", "), figures.Attempts, conflicts, wait); err != nil {
+		if err := l.add(o, o.Name, mode, o.Scope, o.Kind, strings.Join(o.Modes, ", "), conflicts); err != nil {
 			return err
 		}
-		for _, a := range o.Advice {
-			advice = append(advice, fmt.Sprintf("%s (rule %s, in %s)", a.Text, a.Rule, a.Because))
-		}
 	}
-	if err := l.end(); err != nil || l.mode != "table" || len(advice) == 0 {
+	if err := l.end(); err != nil || l.mode != "table" {
 		return err
 	}
-	_, err = fmt.Fprintf(c.out, "\n%s\n", strings.Join(advice, "\n"))
+	return errors.Join(c.rates(all), c.lane(all), c.hottest(all), c.advice(all))
+}
+
+// rates writes what those constraints did lately that did anything.
+func (c *cli) rates(all []operations.Constraint) error {
+	l := c.list(false, "constraint", "by second, last minute", "last five minutes", "wait p50, ms", "wait p95, ms")
+	busy := false
+	for _, o := range all {
+		five := o.LastFiveMinutes
+		if five.Attempts == 0 {
+			continue
+		}
+		busy = true
+		if err := l.add(nil, o.Name, outcomes(o.LastMinute), outcomes(five), milliseconds(five.WaitP50), milliseconds(five.WaitP95)); err != nil {
+			return err
+		}
+	}
+	if !busy {
+		return nil
+	}
+	_, err := fmt.Fprintln(c.out)
+	return errors.Join(err, l.end())
+}
+
+func outcomes(r operations.Rates) string {
+	var all []string
+	for _, o := range slices.Sorted(maps.Keys(r.PerSecond)) {
+		all = append(all, fmt.Sprintf("%s %.2f", o, r.PerSecond[o]))
+	}
+	return strings.Join(all, ", ")
+}
+
+// lane writes how the lane, which is everybody's, did.
+func (c *cli) lane(all []operations.Constraint) error {
+	if len(all) == 0 || all[0].Queue.Batches == 0 && all[0].Queue.Depth == 0 {
+		return nil
+	}
+	q := all[0].Queue
+	_, err := fmt.Fprintf(c.out, "\nIn the lane %d wait; in the last five minutes at most %d did, and %d batches of %.1f commands in the mean were stored.\n",
+		q.Depth, q.Deepest, q.Batches, q.BatchMean)
 	return err
+}
+
+// hottest writes where most happened: a scope that was used once is not hot, and more than three are in the JSON.
+func (c *cli) hottest(all []operations.Constraint) error {
+	l := c.list(false, "constraint", "hottest scopes", "attempts", "conflicts")
+	hot := false
+	for _, o := range all {
+		for i, h := range o.Hottest {
+			if i == 3 || h.Attempts == 1 {
+				break
+			}
+			hot = true
+			if err := l.add(nil, o.Name, h.Scope, h.Attempts, h.Conflicts); err != nil {
+				return err
+			}
+		}
+	}
+	if !hot {
+		return nil
+	}
+	_, err := fmt.Fprintln(c.out)
+	return errors.Join(err, l.end())
+}
+
+// advice writes what an operator might do.
+func (c *cli) advice(all []operations.Constraint) error {
+	lead := "\n"
+	for _, o := range all {
+		for _, a := range o.Advice {
+			if _, err := fmt.Fprintf(c.out, "%s%s (rule %s, in %s)\n", lead, a.Text, a.Rule, a.Because); err != nil {
+				return err
+			}
+			lead = ""
+		}
+	}
+	return nil
+}
+
+func milliseconds(ms *float64) string {
+	if ms == nil {
+		return ""
+	}
+	return fmt.Sprintf("%.1f", *ms)
 }
 
 // overview is all constraints. Where there is no database yet, nothing was set live and nothing has happened.

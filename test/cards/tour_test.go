@@ -355,11 +355,12 @@ func split(line string) []string {
 	return words
 }
 
-// What is printed differs from run to run in ids that are drawn, in times, and in cursors, which have ids in them.
+// What is printed differs from run to run in ids that are drawn, in times, in figures, and in cursors, which have ids in them.
 var (
 	idForm     = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|"[0-9a-f]{8}-[0-9a-f-]*…`)
 	timeForm   = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
-	figureForm = regexp.MustCompile(`(?m)^( [a-z-]+ +(?:reject|retry|lock|queue|adaptive) .*[a-z]) +\d+(?: +\d+\.\d %)?(?: +\d+\.\d)?$`)
+	shareForm  = regexp.MustCompile(`(?m)^( [a-z-]+ +(?:reject|retry|lock|queue|adaptive) .*[a-z]) +\d+\.\d %$`)
+	figureForm = regexp.MustCompile(`(?m)^\n constraint +by second.*\n─+\n(?: .*\n)+(?:\nIn the lane .*\n)?(?:\n constraint +hottest.*\n─+\n(?: .*\n)+)?`)
 	cursorForm = regexp.MustCompile(`"next":"[^"]*"`)
 )
 
@@ -376,7 +377,7 @@ func normal(s string) string {
 		return "ID"
 	})
 	s = timeForm.ReplaceAllString(s, "TIME")
-	s = figureForm.ReplaceAllString(s, "$1 FIGURES") // of `constraints list`
+	s = shareForm.ReplaceAllString(figureForm.ReplaceAllString(s, ""), "$1") // of `constraints list`, if there are any by then
 	return cursorForm.ReplaceAllString(s, `"next":"CURSOR"`)
 }
 

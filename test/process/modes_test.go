@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"regexp"
 	"strings"
 	"syscall"
 	"testing"
@@ -107,6 +108,17 @@ func TestAModeIsChangedInEveryServer(t *testing.T) {
 	}
 	if c.LastFiveMinutes.Attempts < 5 { // three of the import, one of each server
 		t.Errorf("%d attempts were seen, want those of all processes", c.LastFiveMinutes.Attempts)
+	}
+	tables := h.do("constraints", "list", "--database", url)
+	for _, want := range []string{
+		`(?m)^ book-number +retry \(live\) +category +sequence +reject, retry, lock, queue, adaptive +0\.0 %$`,
+		`(?m)^ book-number +accepted \d+\.\d\d +accepted \d+\.\d\d`,
+		`(?m)^ category-exists +category:[0-9a-f-]{36} +[2-9]\d* +0$`,
+		`(?m)^In the lane 0 wait; in the last five minutes at most \d+ did, and [1-9]\d* batches of \d+\.\d commands in the mean were stored\.$`,
+	} {
+		if !regexp.MustCompile(want).MatchString(tables) {
+			t.Errorf("the tables have no %s:\n%s", want, tables)
+		}
 	}
 	restarted := h.serve("--database", url)
 	restarted.addBook() // its first command
