@@ -80,6 +80,11 @@ func (c *cli) open(ctx context.Context, a access) (*app, error) {
 
 // openWith is open with a configuration that was read already. Close what it gives.
 func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, error) {
+	if a == write {
+		if err := bus.CheckDriver(cfg.Bus.Driver); err != nil { // before anything is made
+			return nil, err
+		}
+	}
 	logger := telemetry.Logger(c.err, cfg.Log.Level, cfg.Log.Format)
 	tracker, err := newTracker(cfg, logger)
 	if err != nil {

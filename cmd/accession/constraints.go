@@ -121,7 +121,7 @@ func (c *cli) lane(all []operations.Constraint) error {
 		return nil
 	}
 	q := all[0].Queue
-	_, err := fmt.Fprintf(c.out, "\nIn the lane %d wait; in the last five minutes at most %d did, and %d batches of %.1f commands in the mean were stored.\n",
+	_, err := fmt.Fprintf(c.out, "\nIn the lane: waiting %d, at most %d in the last five minutes; batches %d, commands in a batch %.1f in the mean.\n",
 		q.Depth, q.Deepest, q.Batches, q.BatchMean)
 	return err
 }

@@ -58,7 +58,7 @@ After each turn the log is read for duplicates and gaps. If there is one, the ex
 	databaseFlag(cmd)
 	f := cmd.Flags()
 	f.StringVar(&o.constraint, "constraint", "book-number", "measure the constraint `NAME`: "+strings.Join(lab.Constraints(), ", "))
-	f.StringSliceVar(&o.modes, "modes", []string{"all"}, "`MODES` to compare, with commas: all, or some of those the constraint can be kept in and sql")
+	f.StringSliceVar(&o.modes, "modes", []string{"all"}, "`MODES` to compare, with commas: all, or some of those the constraint can be kept in and sql; queue+http goes through the API")
 	f.IntVar(&o.writers, "writers", 32, "let `N` write at a time")
 	f.IntSliceVar(&o.scopes, "scopes", []int{1, 1000}, "over `N` scopes; several numbers, with commas, one after another")
 	f.DurationVar(&o.duration, "duration", 3*time.Second, "run each mode for this `TIME`, all its turns together")

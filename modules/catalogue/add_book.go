@@ -28,7 +28,7 @@ type FirstEdition struct {
 	Imprint editions.Imprint
 }
 
-// Limits of INTERFACES' fine print.
+// The limits that docs/api.md promises. Titles and names are in characters.
 const (
 	maxTitle   = 1000
 	maxName    = 200

@@ -65,7 +65,7 @@ type Imprint struct {
 	Format    string `json:"format"`
 }
 
-// Limits of INTERFACES' fine print.
+// The limits that docs/api.md promises. Names are in characters.
 const (
 	maxName   = 200
 	firstYear = 1000

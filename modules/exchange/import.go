@@ -56,7 +56,7 @@ var (
 
 // LibraryName is the name as libraries have it, or an error that says what is wrong with it.
 func LibraryName(name string) (string, error) {
-	const longest = 200 // INTERFACES' fine print
+	const longest = 200 // as in the library module, whose error would name a field that a command line does not have
 	name, err := text.Required(text.Squeeze(name), longest)
 	if err != nil {
 		return "", problem.New(problem.Usage, "library-name", "The name of the library %v. Choose one with --library.", err)

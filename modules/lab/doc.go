@@ -8,6 +8,8 @@
 // into the same tables and indexes for the same command. The only thing it lacks is the log's head: positions are a plain
 // identity column. See yardstick.go; a test compares the rows.
 //
+// A mode can be measured as requests to the API as well ([HTTP]): http.go.
+//
 // What can be measured is in load.go, a [load] for each constraint. They are the three numbers: rivals for one of them are all
 // writers in one scope, for as long as one likes. A unique value can be taken once, so there is nothing to repeat; and a
 // reference has no rivals until something is withdrawn.

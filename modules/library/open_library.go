@@ -15,7 +15,7 @@ type OpenLibrary struct {
 	Name string
 }
 
-// maxName is the limit of INTERFACES' fine print.
+// maxName is the limit that docs/api.md promises, in characters.
 const maxName = 200
 
 // Execute implements usecase.Command.

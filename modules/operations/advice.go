@@ -115,7 +115,7 @@ var Rules = []Rule{
 		Name: "lost-anyway", Mode: consistency.Adaptive, Try: []consistency.Mode{consistency.Queue},
 		When: fmt.Sprintf("%s or more of at least %d attempts were lost to rivals", percent(mostRejected), leastAttempts),
 		says: func(f Facts, try string) string {
-			return overShare(f, mostRejected, "were lost to rivals, though crowded scopes line up: "+try, consistency.Retried, consistency.Exhausted)
+			return overShare(f, mostRejected, "were lost to rivals, though contended scopes line up: "+try, consistency.Retried, consistency.Exhausted)
 		},
 	},
 	{

@@ -114,7 +114,7 @@ func TestAdvice(t *testing.T) {
 		{
 			"many are lost to rivals in adaptive",
 			operations.Facts{Mode: consistency.Adaptive, Did: did(map[consistency.Outcome]int64{consistency.Accepted: 88, consistency.Retried: 11, consistency.Exhausted: 1})},
-			[]string{"lost-anyway: 12 % of book-number attempts in the last five minutes were lost to rivals, though crowded scopes line up: try queue."},
+			[]string{"lost-anyway: 12 % of book-number attempts in the last five minutes were lost to rivals, though contended scopes line up: try queue."},
 		},
 		{
 			"few are lost to rivals in adaptive",

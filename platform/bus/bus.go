@@ -1,5 +1,5 @@
-// Package bus carries copies of stored events to those who listen: projectors and processes in this process, and, with Kafka,
-// other programs. It stands on Watermill; nothing outside this package knows.
+// Package bus carries copies of stored events to those who listen: the projectors of this process. It stands on Watermill;
+// nothing outside this package knows.
 //
 // The bus is a doorbell. It tells at once that there is something new, and shows a copy, but the log is the truth: an event may
 // be dropped, come again or overtake another, so whoever must not miss one reads the log from its own checkpoint, and looks
@@ -41,6 +41,17 @@ const (
 	GoChannel = "gochannel" // inside the process; keeps nothing
 	Kafka     = "kafka"     // not built yet
 )
+
+// CheckDriver is an error of kind Usage where [New] would not know the driver, for who wants to know before there is a log.
+func CheckDriver(name string) error {
+	switch name {
+	case "", GoChannel:
+		return nil
+	case Kafka:
+		return problem.New(problem.Usage, "bus-driver", "bus.driver: %s is not built yet; use %s.", Kafka, GoChannel)
+	}
+	return problem.New(problem.Usage, "bus-driver", "bus.driver: there is no %q; use %s.", name, GoChannel)
+}
 
 // Config says which bus, and how patient it is. The zero value is a bus inside the process.
 type Config struct {
@@ -102,6 +113,9 @@ func New(cfg Config, logger *slog.Logger) (*Bus, error) {
 	if cfg.Buffer < 0 || cfg.CloseTimeout < 0 {
 		return nil, problem.New(problem.Usage, "bus-config", "The bus needs room for its subscribers, and time to close.")
 	}
+	if err := CheckDriver(cfg.Driver); err != nil {
+		return nil, err
+	}
 	logger = cmp.Or(logger, slog.Default())
 	b := &Bus{source: cfg.Source, logger: logger, failed: make(chan struct{}), dropped: new(atomic.Int64)}
 	// What Watermill finds worth informing of ("no subscribers to send message") is at most worth debugging here.
@@ -109,22 +123,15 @@ func New(cfg Config, logger *slog.Logger) (*Bus, error) {
 		slog.LevelInfo:  slog.LevelDebug,
 		slog.LevelDebug: watermill.LevelTrace,
 	})
-	switch driver := cmp.Or(cfg.Driver, GoChannel); driver {
-	case GoChannel:
-		b.pubsub = &inbox{
-			// Publishing waits until the inbox has the event, which is at once, and so keeps the order: without the wait, each event
-			// has a goroutine of its own, and they overtake one another.
-			pubsub:  gochannel.NewGoChannel(gochannel.Config{BlockPublishUntilSubscriberAck: true}, wlog),
-			size:    cmp.Or(cfg.Buffer, 1024),
-			logger:  logger,
-			dropped: b.dropped,
-		}
-	case Kafka:
-		// Its place: b.pubsub of watermill-kafka with a marshaler that makes headers of the metadata and a key of the library, and
-		// b.prefix = cfg.TopicPrefix. bustest.Run(t, open, bustest.Features{Ordered: true, Persistent: true}) says when it is done.
-		return nil, problem.New(problem.Usage, "bus-driver", "bus.driver: %s is not built yet; use %s.", Kafka, GoChannel)
-	default:
-		return nil, problem.New(problem.Usage, "bus-driver", "bus.driver: there is no %q; use %s.", driver, GoChannel)
+	// The place of another driver: here, with a marshaler that makes headers of the metadata and a key of the library, and
+	// b.prefix = cfg.TopicPrefix. bustest.Run(t, open, bustest.Features{Ordered: true, Persistent: true}) says when it is done.
+	b.pubsub = &inbox{
+		// Publishing waits until the inbox has the event, which is at once, and so keeps the order: without the wait, each event
+		// has a goroutine of its own, and they overtake one another.
+		pubsub:  gochannel.NewGoChannel(gochannel.Config{BlockPublishUntilSubscriberAck: true}, wlog),
+		size:    cmp.Or(cfg.Buffer, 1024),
+		logger:  logger,
+		dropped: b.dropped,
 	}
 	router, err := message.NewRouter(message.RouterConfig{CloseTimeout: cmp.Or(cfg.CloseTimeout, 10*time.Second)}, wlog)
 	if err != nil {

@@ -23,7 +23,7 @@ const (
 	Rejected  Outcome = "rejected"  // lost to a rival, and the caller was told
 	Retried   Outcome = "retried"   // lost to a rival, and decided again
 	Exhausted Outcome = "exhausted" // lost to rivals until no attempt was left
-	Busy      Outcome = "busy"      // waited for a lock in vain
+	Busy      Outcome = "busy"      // waited for a lock in vain, or found the lane full or the log busy
 	Refused   Outcome = "refused"   // the rule cannot be met: no other attempt would help
 )
 

@@ -33,7 +33,7 @@ func newEnv(r usecase.Runner, l eventlog.Reader, p *projection.Projectionist, c 
 	return Env{r, l, p, c, s, t}
 }
 
-// patience is how long a read waits for its read model when the client does not say: INTERFACES' default.
+// patience is how long a read waits for its read model when the client does not say; docs/api.md tells clients.
 const patience = 2 * time.Second
 
 // Read reads the projector's tables in one snapshot that knows at least what c asks for.

@@ -30,7 +30,7 @@ const (
 	Usage                   // the command line or the configuration is wrong
 )
 
-// kinds is the one table from meaning to status. INTERFACES fixes both columns.
+// kinds is the one table from meaning to status. Both columns are promises: clients and scripts go by them.
 var kinds = [...]struct {
 	name   string
 	status int

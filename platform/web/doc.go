@@ -4,6 +4,6 @@
 // [Form] is what people fill in: plain HTML that keeps what was typed when something is wrong with it.
 //
 // A module that has pages brings templates of its own, each defining "content", and makes a [Renderer] of them. Its handlers
-// look things up and return a [Page] or an error; they never write. Pages are complete without JavaScript, and none is
-// allowed to run: see [ContentSecurityPolicy].
+// look things up, or run the command that a form asks for, and return a [Page] or an error; the Renderer writes the answer. Pages
+// are complete without JavaScript, and none is allowed to run: see [ContentSecurityPolicy].
 package web

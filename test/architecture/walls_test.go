@@ -57,7 +57,7 @@ var walls = []row{
 	{"modules/operations/operationsevents", "platform/event", ""},
 
 	// Commands go down, library → catalogue → editions: a module may call those of the modules below it, in its own unit.
-	// Nothing else of another module is known to it, its tables least of all.
+	// Of the others it knows facts and ids alone; its tables are known to nobody else.
 	{"modules/editions", "$context platform/isbn", "bun huma"},
 	{"modules/catalogue", "$context modules/editions", "bun huma"},
 	{"modules/library", "$context modules/catalogue modules/editions", "bun huma"},

@@ -113,6 +113,33 @@ func TestEveryDocumentIsInTheIndex(t *testing.T) {
 	}
 }
 
+// Rules that tests name by number are in docs/rules.md, each with a place where it is tested.
+func TestRulesThatTestsNameAreListed(t *testing.T) {
+	t.Parallel()
+	rules := documents(t)["docs/rules.md"]
+	number := regexp.MustCompile(`\b(?:rules? |")(R\d+)\b`)
+	err := fs.WalkDir(os.DirFS(root), ".", func(name string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == "node_modules" || name != "." && strings.HasPrefix(d.Name(), ".")):
+			return fs.SkipDir
+		case !strings.HasSuffix(name, ".go"):
+			return nil
+		}
+		b, err := os.ReadFile(filepath.Join(root, filepath.FromSlash(name)))
+		for _, m := range number.FindAllStringSubmatch(string(b), -1) {
+			if !strings.Contains(rules, "| "+m[1]+" |") {
+				t.Errorf("%s speaks of rule %s, of which docs/rules.md does not", name, m[1])
+			}
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
 var (
 	fileName   = regexp.MustCompile(`^(?:platform|modules|cmd|configs|docs|test|\.ci)/[A-Za-z0-9_./*-]+$`)
 	identifier = regexp.MustCompile(`^([a-z]+)\.([A-Z]\w*)(?:\.([A-Z]\w*))?(?:\(\))?$`)
@@ -236,7 +263,8 @@ func members(names map[string]bool, s *ast.TypeSpec) {
 // settings is the configuration when nobody says anything.
 func settings(t *testing.T) []config.Setting {
 	t.Helper()
-	_, all, err := config.Load(config.Sources{Constraints: modesOfConstraints(t)})
+	can, defaults := modesOfConstraints(t)
+	_, all, err := config.Load(config.Sources{Constraints: can, Modes: defaults})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -146,20 +146,21 @@ func configuration(t *testing.T) string {
 	return p.String()
 }
 
-// modesOfConstraints is what the configuration is told about constraints.
-func modesOfConstraints(t *testing.T) map[string][]string {
+// modesOfConstraints is what the configuration is told about constraints: the modes that each can have, and its default.
+func modesOfConstraints(t *testing.T) (can map[string][]string, defaults map[string]string) {
 	t.Helper()
 	set, err := module.Constraints(modules)
 	if err != nil {
 		t.Fatal(err)
 	}
-	can := map[string][]string{}
+	can, defaults = map[string][]string{}, map[string]string{}
 	for _, d := range set.Describe() {
+		defaults[d.Name] = d.Default.String()
 		for _, m := range d.Modes {
 			can[d.Name] = append(can[d.Name], m.String())
 		}
 	}
-	return can
+	return can, defaults
 }
 
 // meanings are the comments of configs/accession.yaml, by key.

@@ -360,7 +360,7 @@ var (
 	idForm     = regexp.MustCompile(`\b[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}\b|"[0-9a-f]{8}-[0-9a-f-]*…`)
 	timeForm   = regexp.MustCompile(`\b\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z`)
 	shareForm  = regexp.MustCompile(`(?m)^( [a-z-]+ +(?:reject|retry|lock|queue|adaptive) .*[a-z]) +\d+\.\d %$`)
-	figureForm = regexp.MustCompile(`(?m)^\n constraint +by second.*\n─+\n(?: .*\n)+(?:\nIn the lane .*\n)?(?:\n constraint +hottest.*\n─+\n(?: .*\n)+)?`)
+	figureForm = regexp.MustCompile(`(?m)^\n constraint +by second.*\n─+\n(?: .*\n)+(?:\nIn the lane: .*\n)?(?:\n constraint +hottest.*\n─+\n(?: .*\n)+)?`)
 	cursorForm = regexp.MustCompile(`"next":"[^"]*"`)
 )
 

@@ -1,5 +1,5 @@
 // Package sqldb is the register in a SQL database, PostgreSQL or SQLite, on bun. Its transactions are those of
-// eventlog/sqldb; its tables stand in platform/database's first migration.
+// eventlog/sqldb; its tables, register_…, are made by platform/database's migrations.
 package sqldb
 
 import (

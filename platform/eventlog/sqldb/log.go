@@ -1,6 +1,6 @@
 // Package sqldb is the log in a SQL database, PostgreSQL or SQLite, on bun.
 //
-// The tables are those of platform/database's first migration. What makes positions gapless and their order the order of
+// The tables, log_…, are made by platform/database's migrations. What makes positions gapless and their order the order of
 // commits is one row, log_head: a transaction updates it last, and so holds it only while it commits.
 package sqldb
 
