@@ -34,7 +34,7 @@ var CategoryExists = consistency.Reference{
 			return consistency.Need{In: e.Category.Tag(), Key: consistency.Here, Stamp: e.Library.TakeFrom}
 		}),
 		consistency.Needs(func(e *catalogueevents.BookMoved) consistency.Need {
-			return consistency.Need{In: e.Category.Tag(), Key: consistency.Here, Stamp: e.Library.TakeFrom}
+			return consistency.Need{In: e.Category.Tag(), Key: consistency.Here, Stamp: e.Library.TakeFrom, Broken: ErrTargetNotFound}
 		}),
 		consistency.Vacates(func(e *libraryevents.CategoryWithdrawn) consistency.Vacancy {
 			return consistency.Vacancy{In: e.Category.Tag(), Numbered: BookNumber.Name, Live: editions.BookExists.Name, Broken: ErrCategoryNotEmpty}

@@ -2,7 +2,6 @@ package catalogue
 
 import (
 	"context"
-	"errors"
 	"net/http"
 	"strings"
 
@@ -206,7 +205,7 @@ func changeRoutes(api *httpapi.API, env module.Env, numbers *eventlog.Settled[in
 		req := cmd.Request(in.Who())
 		req.Token = in.Token(ctx)
 		b, err := change(ctx, cmd.ID, req)
-		return b, targetMissing(problem.Under("body.", err))
+		return b, problem.Under("body.", err)
 	})
 
 	huma.Register(api.Huma(), huma.Operation{
@@ -222,15 +221,4 @@ func changeRoutes(api *httpapi.API, env module.Env, numbers *eventlog.Settled[in
 		b, err := change(ctx, cmd.ID, cmd.Request(in.Who()))
 		return b, problem.Under("query.", err)
 	})
-}
-
-// targetMissing makes what category-exists says of the category that a book is moved to, which stands in the body, what the
-// command says of one that was never there: what is not found is the category, not what the path names.
-func targetMissing(err error) error {
-	if err == nil || !errors.Is(err, ErrCategoryNotFound) {
-		return err
-	}
-	refused := *problem.Of(err)
-	refused.Kind = ErrTargetNotFound.Kind
-	return &refused
 }

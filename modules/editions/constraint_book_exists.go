@@ -36,20 +36,21 @@ var BookExists = consistency.Reference{
 			return consistency.Taking{Of: BaseEdition.Name, In: e.Book.Tag()}
 		}),
 		consistency.Needs(func(e *editionsevents.EditionAdded) consistency.Need {
-			return ofBook(e.Book, &e.Category, &e.Library)
+			return ofBook(e.Book, &e.Category, &e.Library, ErrBookNotFound)
 		}),
+		// An edition whose book has just been withdrawn is withdrawn too.
 		consistency.Needs(func(e *editionsevents.EditionCorrected) consistency.Need {
-			return ofBook(e.Book, &e.Category, &e.Library)
+			return ofBook(e.Book, &e.Category, &e.Library, ErrEditionNotFound)
 		}),
 		consistency.Needs(func(e *editionsevents.EditionWithdrawn) consistency.Need {
-			return ofBook(e.Book, &e.Category, &e.Library)
+			return ofBook(e.Book, &e.Category, &e.Library, ErrEditionNotFound)
 		}),
 	},
 }
 
 // ofBook needs the book, and stamps what it belongs to.
-func ofBook(book catalogueevents.BookID, category *libraryevents.CategoryID, library *libraryevents.LibraryID) consistency.Need {
-	return consistency.Need{In: book.Tag(), Key: consistency.Here, Stamp: func(ancestors []event.Tag) {
+func ofBook(book catalogueevents.BookID, category *libraryevents.CategoryID, library *libraryevents.LibraryID, broken *problem.Error) consistency.Need {
+	return consistency.Need{In: book.Tag(), Key: consistency.Here, Broken: broken, Stamp: func(ancestors []event.Tag) {
 		category.TakeFrom(ancestors)
 		library.TakeFrom(ancestors)
 	}}

@@ -75,9 +75,10 @@ type Hold struct {
 
 // Need says that this event may only be stored while the key is held within the scope.
 type Need struct {
-	In    event.Tag
-	Key   string                      // an empty key needs nothing
-	Stamp func(ancestors []event.Tag) // writes the owner's ancestors into the event; nil when the event wants none
+	In     event.Tag
+	Key    string                      // an empty key needs nothing
+	Stamp  func(ancestors []event.Tag) // writes the owner's ancestors into the event; nil when the event wants none
+	Broken *problem.Error              // what is said when the key is not held; nil: the reference's own error
 }
 
 // Keep says that this event may only be stored if something is left: if, after it, some key of another reference is held

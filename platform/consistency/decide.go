@@ -1,6 +1,7 @@
 package consistency
 
 import (
+	"cmp"
 	"slices"
 	"strconv"
 
@@ -101,20 +102,21 @@ func (w *work) decide(s *State) verdict {
 		}
 		return matching(before, rows, func(k Key, _ *Row) bool { return k.Constraint == constraint && k.Scope == scope }), true
 	}
-	refuse := func(c *spec, k Key) {
+	refuse := func(c *spec, broken *problem.Error, k Key) {
+		broken = cmp.Or(broken, c.broken)
 		// The first broken rule is the answer, but what is not there at all is said before what is wrong in it.
-		if v.broken == nil || (c.broken.Kind == problem.NotFound && v.broken.Kind != problem.NotFound) {
-			v.broken, v.by, v.at = c.broken, c, k
+		if v.broken == nil || (broken.Kind == problem.NotFound && v.broken.Kind != problem.NotFound) {
+			v.broken, v.by, v.at = broken, c, k
 		}
 	}
 
 	// A place without a scope hangs on an ancestor that is not stamped yet: it is known once what the event needs has been loaded.
 	// If nothing is left to load, nothing will ever stamp it, and what the event refers to is not there.
 	var unplaced []func()
-	placed := func(c *spec, k Key) bool {
+	placed := func(c *spec, broken *problem.Error, k Key) bool {
 		v.concern = append(v.concern, k)
 		if k.Scope.IsZero() {
-			unplaced = append(unplaced, func() { refuse(c, k) })
+			unplaced = append(unplaced, func() { refuse(c, broken, k) })
 		}
 		return !k.Scope.IsZero()
 	}
@@ -129,7 +131,7 @@ func (w *work) decide(s *State) verdict {
 					continue
 				}
 				k := Key{b.c.name, n.In, n.Key}
-				if !placed(b.c, k) {
+				if !placed(b.c, n.Broken, k) {
 					continue
 				}
 				held, known := row(k, w.fresh[n.In], &v.missing.Held)
@@ -141,7 +143,7 @@ func (w *work) decide(s *State) verdict {
 				switch {
 				case !known:
 				case held == nil:
-					refuse(b.c, k)
+					refuse(b.c, n.Broken, k)
 				case n.Stamp != nil:
 					n.Stamp(held.Ancestors)
 				}
@@ -165,7 +167,7 @@ func (w *work) decide(s *State) verdict {
 			case numbers:
 				slot := b.slot(rec.event)
 				g := Key{Constraint: b.c.name, Scope: slot.In}
-				if !placed(b.c, g) {
+				if !placed(b.c, nil, g) {
 					continue
 				}
 				last, known := guards[g]
@@ -183,7 +185,7 @@ func (w *work) decide(s *State) verdict {
 				if *slot.N <= last { // claimed as it is, below the guard: it may be taken
 					held, known := row(k, w.fresh[slot.In], &v.missing.Taken)
 					if known && held != nil {
-						refuse(b.c, k)
+						refuse(b.c, nil, k)
 						continue
 					}
 				}
@@ -204,12 +206,12 @@ func (w *work) decide(s *State) verdict {
 					continue
 				}
 				k := Key{b.c.name, h.In, h.Key}
-				if !placed(b.c, k) {
+				if !placed(b.c, nil, k) {
 					continue
 				}
 				held, known := row(k, w.fresh[h.In], &v.missing.Taken)
 				if known && held != nil && held.Owner != h.Of {
-					refuse(b.c, k)
+					refuse(b.c, nil, k)
 					continue
 				}
 				rows[k] = &Row{Key: k, Owner: h.Of, Cause: rec.id, Ancestors: h.Ancestors}
@@ -232,7 +234,7 @@ func (w *work) decide(s *State) verdict {
 				}
 				left, known := within(n.Of, n.In, &v.missing.Scopes)
 				if known && len(left) == 0 {
-					refuse(b.c, at)
+					refuse(b.c, nil, at)
 				}
 
 			case takes:

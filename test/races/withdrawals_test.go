@@ -99,14 +99,20 @@ func withdrawals(t *testing.T, open consistencytest.Open, mode consistency.Mode)
 
 	// The book is withdrawn while it is moved, corrected and gets editions; its category while books come in.
 	last := liveEditions(t, s, book)[0]
-	title := "Another title"
-	together([]error{
+	title, year := "Another title", 1999
+	errs = together([]error{
 		editions.ErrBookNotFound, editions.ErrBaseEditionNotFound, editions.ErrEditionNumberNotUnique, editions.ErrEditionNotFound,
-		catalogue.ErrBookNumberNotUnique, consistency.ErrVersionConflict,
+		editions.ErrLastEdition, catalogue.ErrBookNumberNotUnique, consistency.ErrVersionConflict,
 	},
+		editions.CorrectEdition{ID: last, Imprint: editions.Correction{Year: &year}}.Request("t"), editions.WithdrawEdition{ID: last}.Request("t"),
 		catalogue.WithdrawBook{ID: book, Reason: "lost"}.Request("t"), based(last), based(last),
 		catalogue.MoveBook{ID: book, To: two.ID}.Request("t"), catalogue.CorrectBook{ID: book, Title: &title}.Request("t"),
 		catalogue.MoveBook{ID: two.Book.ID, To: one.ID}.Request("t"), addBook(one.ID).Request("t"))
+	for _, err := range errs[:2] { // the request was about the edition
+		if errors.Is(err, editions.ErrBookNotFound) {
+			t.Errorf("a change of an edition is refused with %v", err)
+		}
+	}
 	if n := len(liveEditions(t, s, book)); n != 0 {
 		t.Errorf("%d live editions in a withdrawn book", n)
 	}
