@@ -52,7 +52,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 	a.Probe(ctx, Begin)
 	switch err := a.prepare(ctx, settings); {
 	case err != nil:
-		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
+		return usecase.Receipt{}, a.busy(err)
 	case !a.executed && a.token != "":
 		return a.note(ctx, "")
 	case !a.executed:
@@ -61,7 +61,7 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 	if len(a.plan.compare) > 0 {
 		a.seen = NewState()
 		if err := a.Register.Load(ctx, nil, Questions{Guards: a.plan.compare}, a.seen); err != nil {
-			return usecase.Receipt{}, a.busy(err, ErrScopeBusy)
+			return usecase.Receipt{}, a.busy(err)
 		}
 	}
 	a.Probe(ctx, Decided)
@@ -114,7 +114,7 @@ func (r *refusal) Error() string { return r.problem.Error() }
 func (a *attempt) answer(ctx context.Context) (usecase.Receipt, error) {
 	if a.before != nil {
 		receipt, err := a.asThen(ctx, *a.before)
-		return receipt, a.busy(err, ErrLogBusy)
+		return receipt, a.busy(err)
 	}
 	switch err := a.err.(type) { //nolint:errorlint // set as it is, by this package
 	case nil:
@@ -172,12 +172,8 @@ func (a *attempt) seal() error {
 // waited tells how long the attempt has waited for others.
 func (a *attempt) waited() {
 	d := a.Now().Sub(a.since)
-	for name := range a.plan.rivalry {
-		mode := a.plan.modes[name]
-		if a.plan.lane && mode != Queue && mode != Adaptive {
-			continue // it is not because of this one that it stood in line
-		}
-		a.Meter.Waited(name, mode, d)
+	for _, name := range a.plan.waiting() {
+		a.Meter.Waited(name, a.plan.modes[name], d)
 	}
 }
 
@@ -265,10 +261,10 @@ func (a *attempt) settle(ctx context.Context, err error) (usecase.Receipt, error
 			return usecase.Receipt{}, ErrIDTaken.Because(err)
 		}
 		return usecase.Receipt{}, &again{cause: err}
-	case errors.Is(err, eventlog.ErrHeadBusy):
-		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
+	case errors.Is(err, eventlog.ErrBusy) && !errors.Is(err, eventlog.ErrHeadBusy) && !errors.Is(err, eventlog.ErrAgain):
+		return usecase.Receipt{}, a.scopeBusy(ctx, err)
 	}
-	return usecase.Receipt{}, a.busy(err, ErrScopeBusy)
+	return usecase.Receipt{}, a.busy(err)
 }
 
 // done looks up what was stored under the first of the names that is there.
@@ -320,8 +316,8 @@ func begun(u *usecase.Unit, stream event.Tag) bool {
 	return false
 }
 
-// busy turns a wait in vain into the refusal that says so.
-func (a *attempt) busy(err error, as *problem.Error) error {
+// busy turns a wait in vain for the log into the refusal that says so.
+func (a *attempt) busy(err error) error {
 	if errors.Is(err, eventlog.ErrAgain) {
 		return &again{cause: err}
 	}
@@ -329,7 +325,75 @@ func (a *attempt) busy(err error, as *problem.Error) error {
 		return err
 	}
 	a.count(Busy)
-	return a.later(as.Because(err))
+	return a.later(ErrLogBusy.Because(err))
+}
+
+// scopeBusy is the refusal of who waited in vain for what others hold. What that is no database says, so it is looked up; if it
+// is free by now, all are to blame that may have been.
+func (a *attempt) scopeBusy(ctx context.Context, err error) error {
+	at := a.heldByOthers(ctx)
+	blamed := map[string]bool{}
+	for _, k := range at {
+		blamed[k.Constraint] = true
+	}
+	if len(at) == 0 {
+		for _, name := range a.plan.alone() {
+			blamed[name] = true
+			at = append(at, Key{Constraint: name, Scope: a.plan.rivalry[name]})
+		}
+	}
+	for name := range blamed {
+		a.countOne(name, Busy)
+	}
+	e := ErrScopeBusy.Because(err)
+	if len(blamed) > 0 {
+		e = a.at(e, at[0])
+	}
+	return a.later(e)
+}
+
+// lookPatience is how long a look at what others hold may take: its caller has waited long enough.
+const lookPatience = 200 * time.Millisecond
+
+// heldByOthers is what the attempt needs and others hold at this moment; nothing if that cannot be found out.
+func (a *attempt) heldByOthers(ctx context.Context) []Key {
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	defer cancel()
+	tx, err := a.Log.Begin(ctx)
+	if err != nil {
+		return nil
+	}
+	defer tx.Rollback()
+	waiting, err := a.Register.Try(ctx, tx, a.plan.load, NewState())
+	if err != nil {
+		return nil
+	}
+	keys := waiting.keys()
+	for i, k := range keys {
+		if k.Scope.IsZero() { // the rows of an owner
+			keys[i].Scope = event.Tag(k.Key)
+		}
+	}
+	return keys
+}
+
+// laneFull is the refusal of who found no room in the lane. It concerns those constraints because of which it lines up.
+func (a *attempt) laneFull(err error) error {
+	e := ErrQueueFull.Because(err)
+	for i, name := range a.plan.lining() {
+		a.countOne(name, Busy)
+		if i == 0 {
+			e = a.at(e, Key{Constraint: name, Scope: a.plan.rivalry[name]})
+		}
+	}
+	return a.later(e)
+}
+
+// at is a copy of e that says which constraint it is about, where.
+func (a *attempt) at(e *problem.Error, k Key) *problem.Error {
+	c := *e
+	c.Constraint, c.Scope, c.Mode = k.Constraint, string(k.Scope), a.plan.modes[k.Constraint].String()
+	return &c
 }
 
 // later is a refusal that another try, in a moment, may not meet.
@@ -381,10 +445,9 @@ func (a *attempt) mayRetry(ctx context.Context, retry *again, settings Settings)
 
 // refusal is a constraint's own error with what the caller should know about it.
 func (a *attempt) refusal(broken *problem.Error, at Key, rival bool) error {
-	e := *broken
-	e.Constraint, e.Scope, e.Mode = at.Constraint, string(at.Scope), a.plan.modes[at.Constraint].String()
+	e := a.at(broken, at)
 	e.Attempts, e.Retryable = a.number, rival
-	return &e
+	return e
 }
 
 func (a *attempt) countOne(constraint string, o Outcome) {

@@ -131,8 +131,7 @@ func (l *lane) run(ctx context.Context, a *attempt, settings Settings) error {
 	}
 	a.place = p
 	if !l.enter(p, settings) {
-		a.count(Busy)
-		return a.later(ErrQueueFull.Because(fmt.Errorf("%d wait", settings.Depth)))
+		return a.laneFull(fmt.Errorf("%d wait", settings.Depth))
 	}
 	a.placed()
 	select {

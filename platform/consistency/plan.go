@@ -1,6 +1,11 @@
 package consistency
 
-import "accession/platform/event"
+import (
+	"maps"
+	"slices"
+
+	"accession/platform/event"
+)
 
 // plan says how a unit is kept apart from its rivals.
 type plan struct {
@@ -43,4 +48,44 @@ func newPlan(w *work, first verdict, settings Settings, contended func(Key) bool
 		}
 	}
 	return p
+}
+
+// waiting are the constraints because of which the unit waits for others.
+func (p plan) waiting() []string {
+	if p.lane {
+		return p.lining()
+	}
+	return p.alone()
+}
+
+// lining are the constraints because of which the unit lines up.
+func (p plan) lining() []string {
+	return p.those(func(name string) bool { return p.modes[name] == Queue || p.modes[name] == Adaptive })
+}
+
+// alone are the constraints for which the unit needs something for itself alone, or takes something. What is only held is
+// shared: only who withdraws it is waited for. If there is nothing else, it is that.
+func (p plan) alone() []string {
+	shared := map[string]bool{}
+	for _, k := range p.load.Held {
+		shared[k.Constraint] = true
+	}
+	for _, k := range slices.Concat(p.load.Guards, p.load.Owned, p.load.Scopes) {
+		delete(shared, k.Constraint)
+	}
+	if names := p.those(func(name string) bool { return !shared[name] }); names != nil {
+		return names
+	}
+	return p.those(func(string) bool { return true })
+}
+
+// those are constraints in which rivals could be met, by name.
+func (p plan) those(f func(name string) bool) []string {
+	var names []string
+	for _, name := range slices.Sorted(maps.Keys(p.rivalry)) {
+		if f(name) {
+			names = append(names, name)
+		}
+	}
+	return names
 }

@@ -93,7 +93,7 @@ func (a *attempt) note(ctx context.Context, as string) (usecase.Receipt, error) 
 	if err == nil && !found {
 		switch err := a.commitNote(ctx, as); {
 		case errors.Is(err, eventlog.ErrBusy): // with the log: there is nothing else that it could wait for
-			return usecase.Receipt{}, a.busy(err, ErrLogBusy)
+			return usecase.Receipt{}, a.busy(err)
 		case err != nil:
 			return a.settle(ctx, err)
 		}
@@ -103,7 +103,7 @@ func (a *attempt) note(ctx context.Context, as string) (usecase.Receipt, error) 
 		err = fmt.Errorf("look up unit %q, which was stored: it is not there", a.token)
 	}
 	if err != nil {
-		return usecase.Receipt{}, a.busy(err, ErrLogBusy)
+		return usecase.Receipt{}, a.busy(err)
 	}
 	return a.asThen(ctx, d)
 }

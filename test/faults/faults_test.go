@@ -1,5 +1,5 @@
 // Package faults_test breaks the way to PostgreSQL, and PostgreSQL itself, at every step of a command, and checks that nobody
-// is lied to: rule R26, and what "On PostgreSQL" promises of hostile databases.
+// is lied to: rule R26, and what a hostile database may not do (R10, R11).
 package faults_test
 
 import (
@@ -19,6 +19,7 @@ import (
 	"accession/modules/library"
 	"accession/modules/library/libraryevents"
 	"accession/platform/consistency"
+	"accession/platform/consistency/consistencytest"
 	registerdb "accession/platform/consistency/sqldb"
 	"accession/platform/database"
 	"accession/platform/database/dbtest"
@@ -29,6 +30,8 @@ import (
 	"accession/platform/problem"
 	"accession/platform/usecase"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"github.com/uptrace/bun"
 )
 
@@ -77,10 +80,14 @@ func (s *shop) settings(mode consistency.Mode) consistency.Settings {
 	return settings
 }
 
-func (s *shop) runner(mode consistency.Mode) usecase.Runner {
+func (s *shop) runner(mode consistency.Mode) usecase.Runner { return s.counted(mode, nil) }
+
+// counted is a runner that tells the meter what happens.
+func (s *shop) counted(mode consistency.Mode, meter consistency.Meter) usecase.Runner {
 	settings := s.settings(mode)
 	return consistency.NewRunner(consistency.Config{
 		Log: s.log, Register: registerdb.New(s.db.Read), Set: s.set, Settings: func() consistency.Settings { return settings },
+		Meter: meter,
 	})
 }
 
@@ -373,28 +380,46 @@ func TestAHeldScopeIsBusy(t *testing.T) {
 	s.log = logdb.New(db, s.registry, 100*time.Millisecond)
 
 	hostile := open(t, database.Config{URL: db.Location(), IdleInTransactionTimeout: -1})
-	tx, err := hostile.Write.BeginTx(t.Context(), nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := tx.ExecContext(t.Context(), `SELECT last FROM register_guards WHERE scope = ? FOR UPDATE`, string(held.Tag())); err != nil {
-		t.Fatal(err)
-	}
-	for _, mode := range consistency.Built() {
-		_, err := s.runner(mode).Run(t.Context(), addBook(held).Request("t"))
-		e := problem.Of(err)
-		if !errors.Is(err, consistency.ErrScopeBusy) || e.RetryAfter == 0 || e.Kind != problem.Unavailable {
-			t.Errorf("%s: %v", mode, err)
+	for constraint, lock := range map[string]string{
+		"book-number":     `SELECT FROM register_guards WHERE scope = ? FOR UPDATE`,
+		"category-exists": `SELECT FROM register_rows WHERE "constraint" = 'category-exists' AND scope = ? FOR UPDATE`,
+	} {
+		tx, err := hostile.Write.BeginTx(t.Context(), nil)
+		if err != nil {
+			t.Fatal(err)
 		}
-		if _, err := s.runner(mode).Run(t.Context(), addBook(free).Request("t")); err != nil {
-			t.Errorf("%s: another scope: %v", mode, err)
+		if _, err := tx.ExecContext(t.Context(), lock, string(held.Tag())); err != nil {
+			t.Fatal(err)
 		}
-	}
-	if n := db.Write.Stats().InUse; n != 0 {
-		t.Errorf("%d connections were not given back", n)
-	}
-	if err := tx.Rollback(); err != nil {
-		t.Fatal(err)
+		for _, mode := range consistency.Built() {
+			var meter consistencytest.Meter
+			_, err := s.counted(mode, &meter).Run(t.Context(), addBook(held).Request("t"))
+			e := problem.Of(err)
+			if !errors.Is(err, consistency.ErrScopeBusy) || e.RetryAfter == 0 || e.Kind != problem.Unavailable {
+				t.Errorf("%s: %v", mode, err)
+			}
+			if e.Constraint != constraint || e.Scope != string(held.Tag()) || e.Mode == "" {
+				t.Errorf("%s: %s is held, but %q in %q, kept in %q, is said to be", mode, constraint, e.Constraint, e.Scope, e.Mode)
+			}
+			for _, name := range []string{"book-number", "category-exists"} {
+				got, want := meter.Of(name), map[consistency.Outcome]int(nil)
+				if name == constraint {
+					want = map[consistency.Outcome]int{consistency.Busy: 1}
+				}
+				if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
+					t.Errorf("%s: while %s is held %s counts (-want +got):\n%s", mode, constraint, name, diff)
+				}
+			}
+			if _, err := s.runner(mode).Run(t.Context(), addBook(free).Request("t")); err != nil {
+				t.Errorf("%s: another scope: %v", mode, err)
+			}
+		}
+		if n := db.Write.Stats().InUse; n != 0 {
+			t.Errorf("%d connections were not given back", n)
+		}
+		if err := tx.Rollback(); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if _, err := s.runner(consistency.Lock).Run(t.Context(), addBook(held).Request("t")); err != nil {
 		t.Errorf("after it let go: %v", err)

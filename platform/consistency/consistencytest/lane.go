@@ -10,6 +10,7 @@ import (
 	"accession/platform/consistency"
 	"accession/platform/event"
 	"accession/platform/eventlog"
+	"accession/platform/problem"
 	"accession/platform/usecase"
 )
 
@@ -178,8 +179,9 @@ var laneRules = []sequenceRule{
 		})
 		q.behind(r.t.Context(), r.s.Claim(scope))
 		q.behind(r.t.Context(), r.s.Claim(scope))
-		if _, err := q.run.Run(r.t.Context(), r.s.Claim(scope)); !errors.Is(err, consistency.ErrQueueFull) {
-			r.t.Errorf("with 2 waiting: %v", err)
+		_, err := q.run.Run(r.t.Context(), r.s.Claim(scope))
+		if e := problem.Of(err); !errors.Is(err, consistency.ErrQueueFull) || e.Constraint != r.s.Name || e.Scope != string(scope) || e.Mode != "queue" || !e.Retryable {
+			r.t.Errorf("with 2 waiting: %v, about %q in %q, kept in %q", err, e.Constraint, e.Scope, e.Mode)
 		}
 		q.goOn()
 		if _, err := q.run.Run(r.t.Context(), r.s.Claim(scope)); err != nil {
