@@ -173,6 +173,9 @@ func milliseconds(ms *float64) string {
 func (c *cli) overview(ctx context.Context, cfg config.Config) ([]operations.Constraint, error) {
 	a, err := c.openWith(ctx, cfg, look)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := fmt.Fprintf(c.err, "%s Until there is one, this is what the configuration says.\n", problem.Of(err).Message); err != nil {
+			return nil, err
+		}
 		set, err := module.Constraints(modules)
 		if err != nil {
 			return nil, err

@@ -127,8 +127,10 @@ var (
 	// ErrLogBusy: the log stayed locked for longer than the lock time-out.
 	ErrLogBusy = problem.New(problem.Unavailable, "log-busy", "The catalogue is busy with other writers. Try again in a moment.")
 	// ErrOutcomeUnknown: the connection was lost while the command was being stored, and the log cannot be asked.
-	ErrOutcomeUnknown = problem.New(problem.Unavailable, "outcome-unknown",
-		"The connection to the database was lost while this was being stored, so it may or may not have happened. Repeat the request with the same id or Idempotency-Key: it takes effect once.")
+	ErrOutcomeUnknown = &problem.Error{
+		Kind: problem.Unavailable, Code: "outcome-unknown", RetryAfter: time.Second,
+		Message: "The connection to the database was lost while this was being stored, so it may or may not have happened. Repeat the request with the same id or Idempotency-Key: it takes effect once.",
+	}
 	// ErrVersionConflict: others wrote to the same thing, again and again.
 	ErrVersionConflict = problem.New(problem.Conflict, "version-conflict", "Others are changing the same thing at the same time. Look at it again and repeat the change.")
 	// ErrIDTaken: the id that the caller gave is another thing's.
