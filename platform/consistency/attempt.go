@@ -324,7 +324,11 @@ func (a *attempt) busy(err error) error {
 	if !errors.Is(err, eventlog.ErrBusy) {
 		return err
 	}
-	a.count(Busy)
+	if a.executed {
+		for _, name := range a.plan.waiting() {
+			a.countOne(name, Busy)
+		}
+	}
 	return a.later(ErrLogBusy.Because(err))
 }
 
@@ -456,15 +460,13 @@ func (a *attempt) countOne(constraint string, o Outcome) {
 	})
 }
 
-// count counts the attempt for every constraint it concerned.
-func (a *attempt) count(o Outcome) {
+// stored counts the attempt, which was accepted, for every constraint it concerned.
+func (a *attempt) stored() {
 	if !a.executed {
 		return
 	}
 	for name := range a.plan.modes {
-		if _, met := a.plan.rivalry[name]; met || o != Busy { // nobody is waited for where only the unit itself can be
-			a.countOne(name, o)
-		}
+		a.countOne(name, Accepted)
 	}
 }
 

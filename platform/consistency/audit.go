@@ -19,7 +19,7 @@ type Finding struct {
 	Scope           event.Tag
 	Key             string
 	Expected, Found string
-	Position        event.Position // of the event that speaks of it; 0 when none does
+	Position        event.Position // of the event that speaks of it, or that is named as the cause; 0 when there is none
 }
 
 // String is the finding in one line.
@@ -32,57 +32,77 @@ func (f Finding) String() string {
 // ahead of what was read.
 //
 // Playing never refuses: facts are facts. The first holder of a key in the order of the log holds it; further ones are findings.
-func Audit(ctx context.Context, set *Set, log eventlog.Reader, register Register) ([]Finding, error) {
-	p := newPlayer(set)
+//
+// The gaps, sorted by position, are events that cannot be read: it plays around them. What would not be a difference if one of
+// them said the right thing follows from it, and is no finding.
+//
+// What was found before an error is given with it.
+func Audit(ctx context.Context, set *Set, log eventlog.Reader, register Register, gaps ...eventlog.Gap) ([]Finding, error) {
+	p := newPlayer(set, gaps)
+	err := p.audit(ctx, eventlog.PastGaps(log, gaps), register)
+	slices.SortFunc(p.findings, func(a, b Finding) int {
+		return compareKeys(Key{a.Constraint, a.Scope, a.Kind + a.Key}, Key{b.Constraint, b.Scope, b.Kind + b.Key})
+	})
+	return p.findings, err
+}
+
+func (p *player) audit(ctx context.Context, log eventlog.Reader, register Register) error {
 	head, err := log.Head(ctx)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	for env, err := range log.Read(ctx, eventlog.Query{Until: head.Position}) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		p.play(env)
 	}
 	p.endUnit()
 	for row, err := range register.Rows(ctx) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		want, ok := p.rows[row.Key]
 		delete(p.rows, row.Key)
 		switch found := describe(row); {
-		case !ok:
-			p.find("register", row.Key, "nothing", found, 0)
-		case describe(want.row) != found:
+		case ok && describe(want.row) == found, p.gaps.events[row.Cause], ok && p.letGo(row.Key, want):
+		case ok:
 			p.find("register", row.Key, describe(want.row), found, want.at)
+		default:
+			p.find("register", row.Key, "nothing", found, p.events[row.Cause])
 		}
 	}
 	for k, want := range p.rows {
-		p.find("register", k, describe(want.row), "nothing", want.at)
+		if !p.letGo(k, want) {
+			p.find("register", k, describe(want.row), "nothing", want.at)
+		}
 	}
 	for g, err := range register.Guards(ctx) {
 		if err != nil {
-			return nil, err
+			return err
 		}
 		want := p.guards[g.Key]
 		delete(p.guards, g.Key)
-		if g.Last != want.last {
+		if g.Last < want.last || g.Last > want.last && !p.gaps.may(g.Constraint, g.Scope, want.at, 0) {
 			p.find("guard", g.Key, strconv.Itoa(want.last), strconv.Itoa(g.Last), want.at)
 		}
 	}
 	for k, want := range p.guards {
 		p.find("guard", k, strconv.Itoa(want.last), "nothing", want.at)
 	}
-	slices.SortFunc(p.findings, func(a, b Finding) int {
-		return compareKeys(Key{a.Constraint, a.Scope, a.Kind + a.Key}, Key{b.Constraint, b.Scope, b.Kind + b.Key})
-	})
-	return p.findings, nil
+	return nil
+}
+
+// letGo reports whether the holder of a key may have let go of it in an event that cannot be read.
+func (p *player) letGo(k Key, held played) bool {
+	return p.set.byName[k.Constraint].kind != "sequence" && p.gaps.may(k.Constraint, held.row.Owner, held.at, 0)
 }
 
 // player folds the log to what the register should hold.
 type player struct {
 	set      *Set
+	gaps     gaps
+	events   map[uuid.UUID]event.Position // where those are that a constraint listens to
 	rows     map[Key]played
 	owners   map[Key]map[Key]bool // constraint and owner (in Key) → the keys it holds
 	scopes   map[Key]map[Key]bool // constraint and scope → the keys held there
@@ -106,9 +126,9 @@ type played struct {
 	at   event.Position
 }
 
-func newPlayer(set *Set) *player {
+func newPlayer(set *Set, around []eventlog.Gap) *player {
 	return &player{
-		set: set, rows: map[Key]played{}, owners: map[Key]map[Key]bool{}, scopes: map[Key]map[Key]bool{},
+		set: set, gaps: newGaps(set, around), events: map[uuid.UUID]event.Position{}, rows: map[Key]played{}, owners: map[Key]map[Key]bool{}, scopes: map[Key]map[Key]bool{},
 		guards: map[Key]played{}, gone: map[Key]played{},
 	}
 }
@@ -121,7 +141,11 @@ func (p *player) play(env event.Envelope) {
 		p.endUnit()
 		p.unit = env.Unit
 	}
-	for _, b := range p.set.byEvent[env.Type] {
+	bindings := p.set.byEvent[env.Type]
+	if len(bindings) > 0 {
+		p.events[env.ID] = env.Position
+	}
+	for _, b := range bindings {
 		switch b.phase {
 		case needs:
 			p.need(b, env)
@@ -129,7 +153,8 @@ func (p *player) play(env event.Envelope) {
 			n := b.vacate(env.Event)
 			for k := range p.scopes[Key{Constraint: n.Numbered, Scope: n.In}] {
 				thing := p.rows[k].row.Owner
-				if live, ok := p.rows[Key{n.Live, thing, Here}]; ok && slices.Contains(live.row.Ancestors, n.In) {
+				if live, ok := p.rows[Key{n.Live, thing, Here}]; ok && slices.Contains(live.row.Ancestors, n.In) &&
+					!p.gaps.may(n.Live, thing, live.at, env.Position) {
 					p.find("rule", Key{b.c.name, n.In, string(thing)}, "nothing live", string(thing), env.Position)
 				}
 			}
@@ -145,7 +170,9 @@ func (p *player) play(env event.Envelope) {
 			p.free(b.c.name, b.free(env.Event))
 		case keeps:
 			n := b.keep(env.Event)
-			if _, live := p.rows[n.While]; live && len(p.scopes[Key{Constraint: n.Of, Scope: n.In}]) == 0 {
+			_, live := p.rows[n.While]
+			if live && len(p.scopes[Key{Constraint: n.Of, Scope: n.In}]) == 0 &&
+				!p.gaps.may(n.Of, n.In, 0, env.Position) && !p.gaps.may(n.While.Constraint, n.While.Scope, 0, env.Position) {
 				p.find("rule", Key{Constraint: b.c.name, Scope: n.In}, "one left", "none", env.Position)
 			}
 		case takes:
@@ -158,6 +185,9 @@ func (p *player) play(env event.Envelope) {
 func (p *player) endUnit() {
 	for _, t := range p.takes {
 		for k := range p.scopes[Key{Constraint: t.Of, Scope: t.In}] {
+			if p.letGo(k, p.rows[k]) {
+				continue
+			}
 			p.find("rule", Key{t.by, t.In, k.Key}, "let go of in the same unit", "still held", t.at)
 		}
 	}
@@ -176,12 +206,14 @@ func (p *player) need(b binding, env event.Envelope) {
 		held, ok = p.gone[k]
 	}
 	if !ok {
-		p.find("rule", k, "held", "nothing", env.Position)
+		if !p.gaps.may(b.c.name, n.In, 0, env.Position) {
+			p.find("rule", k, "held", "nothing", env.Position)
+		}
 		return
 	}
 	if n.Stamp != nil {
 		was := fmt.Sprint(env.Event.Tags())
-		if n.Stamp(held.row.Ancestors); fmt.Sprint(env.Event.Tags()) != was {
+		if n.Stamp(held.row.Ancestors); fmt.Sprint(env.Event.Tags()) != was && !p.gaps.may(b.c.name, n.In, held.at, env.Position) {
 			p.find("rule", k, fmt.Sprint(env.Event.Tags()), was, env.Position)
 		}
 	}
@@ -195,7 +227,7 @@ func (p *player) number(b binding, env event.Envelope) {
 	g := Key{Constraint: b.c.name, Scope: slot.In}
 	k := Key{b.c.name, slot.In, strconv.Itoa(*slot.N)}
 	last := p.guards[g].last
-	if *slot.N > last+1 {
+	if *slot.N > last+1 && !p.gaps.may(b.c.name, slot.In, p.guards[g].at, env.Position) {
 		p.find("rule", k, strconv.Itoa(last+1), strconv.Itoa(*slot.N), env.Position)
 	}
 	p.guards[g] = played{last: max(last, *slot.N), at: env.Position}
@@ -203,7 +235,9 @@ func (p *player) number(b binding, env event.Envelope) {
 }
 
 func (p *player) hold(env event.Envelope, row Row) {
-	if first, ok := p.rows[row.Key]; ok {
+	if first, ok := p.rows[row.Key]; ok && p.letGo(row.Key, first) {
+		p.free(row.Constraint, first.row.Owner)
+	} else if ok {
 		p.find("rule", row.Key, "only "+string(first.row.Owner), "also "+string(row.Owner), env.Position)
 		return
 	}
@@ -241,4 +275,40 @@ func describe(r Row) string {
 		s += " in " + fmt.Sprint(r.Ancestors)
 	}
 	return s
+}
+
+// gaps are the events that cannot be read.
+type gaps struct {
+	set    *Set
+	events map[uuid.UUID]bool
+	about  map[event.Tag][]eventlog.Gap
+}
+
+func newGaps(set *Set, around []eventlog.Gap) gaps {
+	g := gaps{set: set, events: map[uuid.UUID]bool{}, about: map[event.Tag][]eventlog.Gap{}}
+	for _, gap := range around {
+		g.events[gap.ID] = true
+		for _, t := range gap.Tags {
+			g.about[t] = append(g.about[t], gap)
+		}
+	}
+	return g
+}
+
+// may reports whether one of them, behind after and before the position before, or anywhere if that is 0, is about the thing and
+// may have changed what the constraint knows of it.
+func (g gaps) may(constraint string, thing event.Tag, after, before event.Position) bool {
+	for _, gap := range g.about[thing] {
+		if gap.Position > after && (before == 0 || gap.Position < before) && g.changes(constraint, gap) {
+			return true
+		}
+	}
+	return false
+}
+
+// changes reports whether the event may change what the constraint knows. One that this binary has no type for may do anything.
+func (g gaps) changes(constraint string, gap eventlog.Gap) bool {
+	return gap.Err == nil || slices.ContainsFunc(g.set.byEvent[gap.Type], func(b binding) bool {
+		return b.c.name == constraint && (b.phase == numbers || b.phase == holds || b.phase == frees)
+	})
 }

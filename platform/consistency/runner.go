@@ -17,7 +17,8 @@ import (
 // Outcome is what became of one attempt, as far as one constraint is concerned.
 type Outcome string
 
-// The outcomes that are counted. Every attempt is counted once for each constraint it concerned.
+// The outcomes that are counted: Accepted once for each constraint that the attempt concerned, any other for the constraint
+// because of which it was not stored; Busy for each of them, if it cannot be told which it was.
 const (
 	Accepted  Outcome = "accepted"  // stored
 	Rejected  Outcome = "rejected"  // lost to a rival, and the caller was told
@@ -38,8 +39,8 @@ type Attempt struct {
 
 // Meter is told what happens. It is called from many goroutines and must not block.
 type Meter interface {
-	Attempted(a Attempt)                                  // once for each attempt and constraint concerned
-	Waited(constraint string, mode Mode, d time.Duration) // for locks, or in the lane; once for each attempt that had to, by constraint
+	Attempted(a Attempt)                                  // once for each attempt, by constraint: see [Outcome]
+	Waited(constraint string, mode Mode, d time.Duration) // for locks, or in the lane; once for each attempt that had to, by each constraint because of which it may have been
 	Queued(units int)                                     // how many wait in the lane by now
 	Batched(units int)                                    // how many the lane has just decided on together; at least 1
 }
@@ -176,7 +177,7 @@ func (r *Runner) Run(ctx context.Context, req usecase.Request) (usecase.Receipt,
 			return usecase.Receipt{}, err
 		}
 		if !a.earlier && len(receipt.Events) > 0 {
-			a.count(Accepted)
+			a.stored()
 			r.Committed(ctx, receipt)
 		}
 		return receipt, nil
