@@ -1,7 +1,6 @@
 package consistency
 
 import (
-	"maps"
 	"slices"
 
 	"accession/platform/event"
@@ -73,7 +72,7 @@ func (p plan) alone() []string {
 	for _, k := range slices.Concat(p.load.Guards, p.load.Owned, p.load.Scopes) {
 		delete(shared, k.Constraint)
 	}
-	if names := p.those(func(name string) bool { return !shared[name] }); names != nil {
+	if names := p.those(func(name string) bool { return !shared[name] }); len(names) > 0 {
 		return names
 	}
 	return p.those(func(string) bool { return true })
@@ -81,11 +80,12 @@ func (p plan) alone() []string {
 
 // those are constraints in which rivals could be met, by name.
 func (p plan) those(f func(name string) bool) []string {
-	var names []string
-	for _, name := range slices.Sorted(maps.Keys(p.rivalry)) {
+	names := make([]string, 0, len(p.rivalry))
+	for name := range p.rivalry {
 		if f(name) {
 			names = append(names, name)
 		}
 	}
+	slices.Sort(names)
 	return names
 }
