@@ -306,7 +306,30 @@ func (c *cli) changeMode(ctx context.Context, cfg config.Config, change operatio
 	if server == "" {
 		return modeChange{}, err
 	}
-	return c.changeModeThere(ctx, server, change)
+	before, err := c.changes(ctx, change, eventlog.Query{Last: 1})
+	if err != nil {
+		return modeChange{}, err
+	}
+	at, err := c.changeModeThere(ctx, server, change)
+	if err != nil {
+		return modeChange{}, err
+	}
+	// A change is at the position that was answered. One that is there and was there before was not ours: nothing changed.
+	now, err := c.changes(ctx, change, eventlog.Query{After: at - 1, Until: at})
+	if len(before) > 0 && before[0].Position == at {
+		now = nil
+	}
+	return doneBy(change, now), err
+}
+
+// changes are the changes of the constraint's mode that q asks for.
+func (c *cli) changes(ctx context.Context, change operations.ChangeMode, q eventlog.Query) (events []event.Envelope, err error) {
+	q.Stream = operationsevents.ConstraintTag(change.Constraint.Name)
+	err = c.withLog(ctx, func(log eventlog.Log) error {
+		events, err = eventlog.Collect(log.Read(ctx, q))
+		return err
+	})
+	return events, err
 }
 
 func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change operations.ChangeMode) (done modeChange, err error) {
@@ -331,46 +354,37 @@ func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change oper
 	return doneBy(change, receipt.Events), nil
 }
 
-// changeModeThere asks the server for the change, and reads what it did in the log.
-func (c *cli) changeModeThere(ctx context.Context, server string, change operations.ChangeMode) (modeChange, error) {
+// changeModeThere asks the server for the change. The position is that of the change or, when there was nothing to change, of the end of the log.
+func (c *cli) changeModeThere(ctx context.Context, server string, change operations.ChangeMode) (event.Position, error) {
 	unanswered := problem.New(problem.Unavailable, "server-unavailable",
 		"The server at %s has the database, and could not be asked to change the mode. Try again, or stop it.", server)
 	body, err := json.Marshal(map[string]string{"mode": change.Mode, "reason": change.Reason})
 	if err != nil {
-		return modeChange{}, err
+		return 0, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, serverPatience)
 	defer cancel()
 	path := server + httpapi.Prefix + "/ops/constraints/" + url.PathEscape(change.Constraint.Name) + "/mode"
 	r, err := http.NewRequestWithContext(ctx, http.MethodPut, path, bytes.NewReader(body))
 	if err != nil {
-		return modeChange{}, unanswered.Because(err)
+		return 0, unanswered.Because(err)
 	}
 	r.Header.Set("Content-Type", "application/json")
 	r.Header.Set("X-Actor", actor())
 	client := http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // and no proxy: the server is on this machine
 	answer, err := client.Do(r)
 	if err != nil {
-		return modeChange{}, unanswered.Because(err)
+		return 0, unanswered.Because(err)
 	}
 	defer answer.Body.Close()
 	if answer.StatusCode != http.StatusOK {
-		return modeChange{}, notDone(answer, server, unanswered)
+		return 0, notDone(answer, server, unanswered)
 	}
-	position := answer.Header.Get("Accession-Position")
-	if position == "" {
-		return doneBy(change, nil), nil
-	}
-	at, err := strconv.ParseInt(position, 10, 64)
+	at, err := strconv.ParseInt(answer.Header.Get("Accession-Position"), 10, 64)
 	if err != nil {
-		return modeChange{}, unanswered.Because(err)
+		return 0, unanswered.Because(err)
 	}
-	var events []event.Envelope
-	err = c.withLog(ctx, func(log eventlog.Log) error {
-		events, err = eventlog.Collect(log.Read(ctx, eventlog.Query{After: event.Position(at - 1), Until: event.Position(at)}))
-		return err
-	})
-	return doneBy(change, events), err
+	return event.Position(at), nil
 }
 
 // notDone is why the server did not make the change: the problem that it answered with, or unanswered if that is none of ours.

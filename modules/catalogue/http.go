@@ -200,7 +200,7 @@ func changeRoutes(api *httpapi.API, env module.Env, numbers *eventlog.Settled[in
 			return nil, err
 		}
 		if cmd.To.UnmarshalText([]byte(in.Body.Category)) != nil || cmd.To.IsZero() {
-			return nil, problem.InvalidField("body.category_id", in.Body.Category, "is not a UUID: name a category of the book's library")
+			return nil, problem.InvalidField("body.category_id", in.Body.Category, "names nothing: give the UUID of a category of the book's library")
 		}
 		req := cmd.Request(in.Who())
 		req.Token = in.Token(ctx)

@@ -144,7 +144,7 @@ func (d desk) resolveReference(ctx context.Context, in *resolveInput) (*resolveO
 
 type searchInput struct {
 	ID        string `path:"id" doc:"The library's id."`
-	Q         string `query:"q" example:"austen pride" doc:"What to search for."`
+	Q         string `query:"q" example:"austen pride" doc:"What to search for: one letter or digit at least."`
 	Withdrawn bool   `query:"withdrawn" doc:"Find what was withdrawn, too."`
 	httpapi.Paging
 	httpapi.Consistency

@@ -118,6 +118,8 @@ func testSearch(t *testing.T, db *database.DB) {
 		"  \t ":                   "422 query.q",
 		"\x00":                    "422 query.q",
 		"?!":                      "422 query.q",
+		"🐍":                       "422 query.q",
+		"1984 🐍":                  "1.3 1984",
 		strings.Repeat("a", 1001): "422 query.q",
 		strings.Repeat("義演", 100): "",
 	} {

@@ -42,7 +42,7 @@ func understand(q string) (question, error) {
 	asked.words = telling(text.Words(clean))
 	switch {
 	case len(asked.words) == 0:
-		return question{}, problem.InvalidField("query.q", q, "has no letter or digit to search for")
+		return question{}, problem.InvalidField("query.q", q, "has no letter or digit, and nothing else is searched for: give a word of a title or an author, an ISBN or a reference")
 	case len(asked.words) > maxWords:
 		return question{}, problem.InvalidField("query.q", q, "has %d words; at most %d are searched for", len(asked.words), maxWords)
 	}

@@ -46,6 +46,7 @@ type getInput struct {
 type listLibrariesInput struct {
 	httpapi.Consistency
 	httpapi.Paging
+	Withdrawn bool `query:"withdrawn" doc:"Other lists are asked with it for what was withdrawn, too. A library never is, so it changes nothing."`
 }
 
 type listCategoriesInput struct {
@@ -180,17 +181,23 @@ func changeRoutes(api *httpapi.API, env module.Env) {
 		if err != nil {
 			return nil, err
 		}
-		var receipt usecase.Receipt
-		if name != nil {
-			cmd.Name = *name
-			if receipt, err = env.Runner.Run(ctx, cmd.Request(in.Who())); err != nil {
-				return nil, problem.Under("body.", err)
+		if name == nil { // nothing is to be changed
+			head, err := env.Log.Head(ctx)
+			if err != nil {
+				return nil, err
 			}
+			l, version, err := libraryFromLog(ctx, env.Log, cmd.ID, head.Position)
+			if err != nil {
+				return nil, err
+			}
+			return httpapi.Changed(l, version, head.Position), usecase.CheckVersion(cmd.Seen, version)
+		}
+		cmd.Name = *name
+		receipt, err := env.Runner.Run(ctx, cmd.Request(in.Who()))
+		if err != nil {
+			return nil, problem.Under("body.", err)
 		}
 		l, version, err := libraryFromLog(ctx, env.Log, cmd.ID, receipt.Position)
-		if err == nil && name == nil {
-			err = usecase.CheckVersion(cmd.Seen, version)
-		}
 		if err != nil {
 			return nil, err
 		}
@@ -223,15 +230,19 @@ func changeRoutes(api *httpapi.API, env module.Env) {
 		if err != nil {
 			return nil, err
 		}
-		if name == nil {
-			c, version, err := categoryFromLog(ctx, env.Log, cmd.ID, 0)
+		if name == nil { // nothing is to be changed
+			head, err := env.Log.Head(ctx)
+			if err != nil {
+				return nil, err
+			}
+			c, version, err := categoryFromLog(ctx, env.Log, cmd.ID, head.Position)
 			switch {
 			case err != nil:
 				return nil, err
 			case c.Withdrawn:
 				return nil, catalogue.ErrCategoryNotFound
 			}
-			return httpapi.Changed(c, version, 0), usecase.CheckVersion(cmd.Seen, version)
+			return httpapi.Changed(c, version, head.Position), usecase.CheckVersion(cmd.Seen, version)
 		}
 		cmd.Name = *name
 		c, err := change(ctx, cmd.ID, cmd.Request(in.Who()))

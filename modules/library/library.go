@@ -42,7 +42,7 @@ func stored(r usecase.Receipt) CreatedCategory {
 	}
 }
 
-// libraryFromLog reads a library, and its version, from the log as it was at a position; 0 is now.
+// libraryFromLog reads a library, and its version, from the log as it was at a position.
 func libraryFromLog(ctx context.Context, log eventlog.Reader, id libraryevents.LibraryID, at event.Position) (Library, int, error) {
 	log = eventlog.AsOf(log, at)
 	s, version, err := eventlog.Fold(ctx, log, id.Tag(), playLibrary)
@@ -68,7 +68,7 @@ func libraryFromLog(ctx context.Context, log eventlog.Reader, id libraryevents.L
 	return Library{ID: s.id.String(), Name: s.name, Categories: categories}, version, nil
 }
 
-// categoryFromLog reads a category, and its version, from the log as it was at a position; 0 is now.
+// categoryFromLog reads a category, and its version, from the log as it was at a position.
 func categoryFromLog(ctx context.Context, log eventlog.Reader, id libraryevents.CategoryID, at event.Position) (Category, int, error) {
 	s, version, err := eventlog.Fold(ctx, eventlog.AsOf(log, at), id.Tag(), playCategory)
 	if err != nil {

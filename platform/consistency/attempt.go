@@ -56,7 +56,8 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 	case !a.executed && a.token != "":
 		return a.note(ctx, "")
 	case !a.executed:
-		return usecase.Receipt{}, nil
+		head, err := a.Log.Head(ctx)
+		return usecase.Receipt{Position: head.Position}, a.busy(err)
 	}
 	if len(a.plan.compare) > 0 {
 		a.seen = NewState()

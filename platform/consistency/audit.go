@@ -128,7 +128,8 @@ type played struct {
 
 func newPlayer(set *Set, around []eventlog.Gap) *player {
 	return &player{
-		set: set, gaps: newGaps(set, around), events: map[uuid.UUID]event.Position{}, rows: map[Key]played{}, owners: map[Key]map[Key]bool{}, scopes: map[Key]map[Key]bool{},
+		set: set, gaps: newGaps(set, around), events: map[uuid.UUID]event.Position{},
+		rows: map[Key]played{}, owners: map[Key]map[Key]bool{}, scopes: map[Key]map[Key]bool{},
 		guards: map[Key]played{}, gone: map[Key]played{},
 	}
 }
@@ -295,11 +296,11 @@ func newGaps(set *Set, around []eventlog.Gap) gaps {
 	return g
 }
 
-// may reports whether one of them, behind after and before the position before, or anywhere if that is 0, is about the thing and
-// may have changed what the constraint knows of it.
-func (g gaps) may(constraint string, thing event.Tag, after, before event.Position) bool {
+// may reports whether one of them that is about the thing, behind after and up to until, if that is not 0, may have changed what
+// the constraint knows of it.
+func (g gaps) may(constraint string, thing event.Tag, after, until event.Position) bool {
 	for _, gap := range g.about[thing] {
-		if gap.Position > after && (before == 0 || gap.Position < before) && g.changes(constraint, gap) {
+		if gap.Position > after && (until == 0 || gap.Position <= until) && g.changes(constraint, gap) {
 			return true
 		}
 	}

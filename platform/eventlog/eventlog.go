@@ -53,7 +53,8 @@ type Reader interface {
 	// Head is the present end of the log.
 	Head(ctx context.Context) (Head, error)
 	// Read yields the events that q asks for, by position, ascending. It holds no lock and no connection while the caller works
-	// on an event; an error ends it. Events stored after Read began may or may not come.
+	// on an event; an error ends it. Events stored after Read began may or may not come. An event that cannot be decoded comes with
+	// the error, and with everything but its Event; see [Past].
 	Read(ctx context.Context, q Query) iter.Seq2[event.Envelope, error]
 	// Done looks up what the unit with the key stored. It is false when there is no such unit.
 	Done(ctx context.Context, key string) (Done, bool, error)

@@ -108,7 +108,7 @@ func New(c Config) *API {
 
 const description = `Errors are problem documents (RFC 9457). Their "type" is always about:blank; what happened is told apart by "code".
 Every answer carries X-Request-ID: the one that was sent, or one that was drawn. It is in the server's log and in the problem document.
-Bodies are JSON in UTF-8. A field or a query parameter that is not documented here is refused.`
+Bodies are JSON in UTF-8. A field or a query parameter that is not documented here is refused, and so is one that is there twice.`
 
 // Health is the answer of /livez and /readyz when there is nothing to say.
 type Health struct {
@@ -226,7 +226,7 @@ func requestID(h http.Header) string {
 // ServeHTTP answers a request.
 func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
-	req := &request{id: requestID(r.Header), method: r.Method, url: r.URL, ifMatch: r.Header.Get("If-Match")}
+	req := &request{id: requestID(r.Header), method: r.Method, url: r.URL, ifMatch: strings.Join(r.Header.Values("If-Match"), ", ")}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
 	rec := &recorder{ResponseWriter: w}
 	h := rec.Header()

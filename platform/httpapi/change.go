@@ -14,16 +14,42 @@ import (
 
 // Precondition is embedded in the input of a route that changes a thing.
 type Precondition struct {
-	IfMatch string `header:"If-Match" example:"\"1\"" doc:"Change it only if this is still its ETag; * or none changes it however it is."`
+	IfMatch IfMatch `header:"If-Match" example:"\"1\"" doc:"Change it only if this is still its ETag; * or none changes it however it is. One ETag: a list matches nothing."`
+}
+
+// IfMatch is the value of If-Match. The zero IfMatch is none.
+type IfMatch string
+
+// Resolve implements huma.Resolver. It refuses a header that is there without an ETag: a client who sends that believes that it
+// changes only what it has seen. Several headers are one list (RFC 9110, section 5.3), of which huma has read the first member.
+func (m *IfMatch) Resolve(ctx huma.Context) []error {
+	given := headers(ctx, "If-Match")
+	*m = IfMatch(strings.Join(given, ", "))
+	if len(given) > 0 && strings.TrimSpace(string(*m)) == "" {
+		return []error{problem.InvalidField("header.If-Match", nil, "must not be empty: leave it out, or give the ETag of what you have seen")}
+	}
+	return nil
+}
+
+// headers are the values of every header with the name, which is in its canonical form.
+func headers(ctx huma.Context, name string) []string {
+	var given []string
+	ctx.EachHeader(func(n, value string) {
+		if n == name {
+			given = append(given, value)
+		}
+	})
+	return given
 }
 
 // noVersion is a version that no stream has.
 const noVersion = -1
 
 // Seen is the version that the client wants to change, or 0 when any will do. What is no ETag of ours is a version that nothing
-// has, so it does not match (RFC 9110, section 13.1.1); neither does a weak one.
+// has, so it does not match (RFC 9110, section 13.1.1); neither does a weak one. A list would match if one of its members does,
+// but a command is about one version, so a list matches nothing.
 func (p Precondition) Seen() int {
-	tag := strings.TrimSpace(p.IfMatch)
+	tag := strings.TrimSpace(string(p.IfMatch))
 	if tag == "" || tag == "*" {
 		return 0
 	}

@@ -1,9 +1,14 @@
 package httpapi_test
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
+	"log/slog"
+	"net/http"
+	"net/http/httptest"
 	"reflect"
+	"strings"
 	"testing"
 
 	"accession/platform/httpapi"
@@ -16,10 +21,10 @@ func TestIfMatchIsAVersionOrNothing(t *testing.T) {
 	t.Parallel()
 	for header, want := range map[string]int{
 		"": 0, "*": 0, ` * `: 0, `"1"`: 1, ` "42" `: 42, httpapi.ETag(7): 7,
-		"1": -1, `"0"`: -1, `"-1"`: -1, `"01"`: -1, `"+1"`: -1, `W/"1"`: -1, `"1", "2"`: -1, `""1""`: -1, `"1`: -1, `""`: -1, `"*"`: -1, "x": -1,
+		"1": -1, `"0"`: -1, `"-1"`: -1, `"01"`: -1, `"+1"`: -1, `W/"1"`: -1, `"1", "2"`: -1, `"1", "1"`: -1, `*, "1"`: -1, ", ": -1, `""1""`: -1, `"1`: -1, `""`: -1, `"*"`: -1, "x": -1,
 		`"99999999999999999999"`: -1,
 	} {
-		if got := (httpapi.Precondition{IfMatch: header}).Seen(); got != want {
+		if got := (httpapi.Precondition{IfMatch: httpapi.IfMatch(header)}).Seen(); got != want {
 			t.Errorf("If-Match: %s is version %d, want %d", header, got, want)
 		}
 	}
@@ -30,10 +35,45 @@ func FuzzIfMatch(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if n := (httpapi.Precondition{IfMatch: s}).Seen(); n > 0 && (httpapi.Precondition{IfMatch: httpapi.ETag(n)}).Seen() != n {
-			t.Errorf("%q is version %d, which its own ETag is not", s, n)
+		if n := (httpapi.Precondition{IfMatch: httpapi.IfMatch(s)}).Seen(); n > 0 && strings.TrimSpace(s) != httpapi.ETag(n) {
+			t.Errorf("%q is version %d, whose ETag it is not", s, n)
 		}
 	})
+}
+
+func TestAnIfMatchWithoutAnETagIsRefused(t *testing.T) {
+	t.Parallel()
+	api := httpapi.New(httpapi.Config{Logger: slog.New(slog.DiscardHandler)})
+	var seen []int
+	huma.Register(api.Huma(), huma.Operation{Method: http.MethodDelete, Path: "/things"}, func(_ context.Context, in *struct{ httpapi.Precondition }) (*struct{}, error) {
+		seen = append(seen, in.Seen())
+		return nil, nil
+	})
+	for name, c := range map[string]struct {
+		headers []string
+		seen    []int // nil when it is refused
+	}{
+		"no header":                   {nil, []int{0}},
+		"one ETag":                    {[]string{`"1"`}, []int{1}},
+		"any":                         {[]string{"*"}, []int{0}},
+		"an empty one":                {[]string{""}, nil},
+		"white space":                 {[]string{" \t"}, nil},
+		"a list":                      {[]string{`"1", "2"`}, []int{-1}},
+		"a list in two headers":       {[]string{`"2"`, `"1"`}, []int{-1}},
+		"an empty one before an ETag": {[]string{"", `"1"`}, []int{-1}},
+	} {
+		seen = nil
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodDelete, httpapi.Prefix+"/things", nil)
+		for _, h := range c.headers {
+			r.Header.Add("If-Match", h)
+		}
+		w := httptest.NewRecorder()
+		api.ServeHTTP(w, r)
+		refused := w.Code == http.StatusUnprocessableEntity && strings.Contains(w.Body.String(), `"location":"header.If-Match","message":"must not be empty`)
+		if diff := cmp.Diff(c.seen, seen); diff != "" || refused != (c.seen == nil) {
+			t.Errorf("%s: %d %s (-want +got):\n%s", name, w.Code, w.Body, diff)
+		}
+	}
 }
 
 // patchEdition has a field of each sort.

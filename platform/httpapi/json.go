@@ -6,12 +6,14 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"unicode/utf16"
 	"unicode/utf8"
 )
 
 const (
-	typeJSON    = "application/json"
-	typeProblem = "application/problem+json"
+	typeJSON       = "application/json"
+	typeMergePatch = "application/merge-patch+json"
+	typeProblem    = "application/problem+json"
 )
 
 // encodeJSON is JSON for an answer: "<" stays "<", and there is a newline at the end.
@@ -26,7 +28,7 @@ func encodeJSON(v any) ([]byte, error) {
 }
 
 // parseJSON reads one JSON value and nothing behind it. It is stricter than encoding/json where that would guess: bytes that are
-// no UTF-8, and a member that is there twice (I-JSON, RFC 7493, forbids both).
+// no UTF-8, an escape that is half of a surrogate pair, and a member that is there twice (I-JSON, RFC 7493, forbids all three).
 func parseJSON(data []byte, v *any) error {
 	if !utf8.Valid(data) {
 		return errors.New("the body is not UTF-8")
@@ -37,6 +39,10 @@ func parseJSON(data []byte, v *any) error {
 			return fmt.Errorf("not JSON at line %d, column %d: %w", line, column, syntax)
 		}
 		return fmt.Errorf("not JSON: %w", err)
+	}
+	if at, found := halfPair(data); found {
+		line, column := place(data, int64(at)+1)
+		return fmt.Errorf("not text at line %d, column %d: %s is half of a surrogate pair, and the other half is not there", line, column, data[at:at+6])
 	}
 	if path, twice := repeated(json.NewDecoder(bytes.NewReader(data))); twice {
 		return fmt.Errorf("body%s is there twice", path)
@@ -49,6 +55,40 @@ func place(data []byte, offset int64) (line, column int) {
 	before := data[:min(int(offset), len(data))]
 	line = 1 + bytes.Count(before, []byte("\n"))
 	return line, max(1, utf8.RuneCount(before[bytes.LastIndexByte(before, '\n')+1:]))
+}
+
+// halfPair finds an escape that stands for half of a UTF-16 surrogate pair, without the other half beside it, and says at which
+// byte it begins. The input is known to be JSON: a backslash is in a string, and begins an escape.
+func halfPair(data []byte) (at int, found bool) {
+	for i := 0; i < len(data); i++ {
+		if data[i] != '\\' {
+			continue
+		}
+		r := escaped(data[i:])
+		switch {
+		case r < 0:
+			i++ // over what is escaped, which may be a backslash
+		case !utf16.IsSurrogate(r):
+			i += 5
+		case utf16.DecodeRune(r, escaped(data[i+6:])) == utf8.RuneError:
+			return i, true
+		default:
+			i += 11
+		}
+	}
+	return 0, false
+}
+
+// escaped is the code unit of an escape \uXXXX that data begins with, or -1 when it begins with anything else.
+func escaped(data []byte) rune {
+	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
+		return -1
+	}
+	n, err := strconv.ParseUint(string(data[2:6]), 16, 16)
+	if err != nil {
+		return -1
+	}
+	return rune(n)
 }
 
 // repeated finds a member that an object has twice, and where. The input is known to be JSON, and not deeper than encoding/json

@@ -23,13 +23,16 @@ func ParseID[K event.Thing](id *event.ID[K], s string, notFound *problem.Error) 
 }
 
 // GivenID reads the id that a client gave in a body for what it creates into id, and leaves id alone when it gave none. A
-// malformed one is an Invalid error at location.
+// malformed one is an Invalid error at location, and so is the nil UUID (RFC 9562, section 5.9).
 func GivenID[K event.Thing](id *event.ID[K], given *string, location string) error {
 	if given == nil {
 		return nil
 	}
-	if id.UnmarshalText([]byte(*given)) != nil || id.IsZero() {
+	if id.UnmarshalText([]byte(*given)) != nil {
 		return problem.InvalidField(location, *given, "is not a UUID of the form xxxxxxxx-xxxx-xxxx-xxxx-xxxxxxxxxxxx: leave it out to have one drawn")
+	}
+	if id.IsZero() {
+		return problem.InvalidField(location, *given, "is the nil UUID, which names nothing: leave it out to have one drawn")
 	}
 	return nil
 }

@@ -58,9 +58,12 @@ func TestGivenID(t *testing.T) {
 	if err := httpapi.GivenID(&id, &given, "body.id"); err != nil || id.String() != strings.ToLower(given) {
 		t.Errorf("given: %v, %v", id, err)
 	}
-	for _, wrong := range []string{"", "12", "00000000-0000-0000-0000-000000000000", "{" + given + "}"} {
+	for wrong, says := range map[string]string{
+		"": "is not a UUID of the form", "12": "is not a UUID of the form", "{" + given + "}": "is not a UUID of the form",
+		"00000000-0000-0000-0000-000000000000": "is the nil UUID, which names nothing",
+	} {
 		e := problem.Of(httpapi.GivenID(&id, &wrong, "body.id"))
-		if e.Kind != problem.Invalid || e.Fields[0].Location != "body.id" {
+		if e.Kind != problem.Invalid || e.Fields[0].Location != "body.id" || !strings.HasPrefix(e.Fields[0].Message, says) {
 			t.Errorf("%q: %v", wrong, e)
 		}
 	}

@@ -59,12 +59,7 @@ func (k *IdempotencyKey) UnmarshalText(b []byte) error {
 // Resolve implements huma.Resolver. It refuses a header that is there without a key, and one that is there twice: a client who
 // sends that believes that it may repeat the request.
 func (k *IdempotencyKey) Resolve(ctx huma.Context) []error {
-	var given []string
-	ctx.EachHeader(func(name, value string) {
-		if name == "Idempotency-Key" {
-			given = append(given, value)
-		}
-	})
+	given := headers(ctx, "Idempotency-Key")
 	wrong := func(message string) []error {
 		return []error{problem.InvalidField("header.Idempotency-Key", nil, "%s", message)}
 	}

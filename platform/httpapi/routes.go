@@ -84,7 +84,7 @@ func (t *routes) DocumentOperation(op *huma.Operation) {
 	if op.RequestBody != nil {
 		declared = append(declared, http.StatusBadRequest, http.StatusRequestTimeout, http.StatusRequestEntityTooLarge, http.StatusUnsupportedMediaType)
 		if body := op.RequestBody.Content[typeJSON]; body != nil && op.Method == http.MethodPatch {
-			op.RequestBody.Content["application/merge-patch+json"] = body
+			op.RequestBody.Content[typeMergePatch] = body
 		}
 	}
 	delete(op.Responses, "default")
@@ -124,9 +124,13 @@ func (t *routes) errorResponse(status int) *huma.Response {
 func (t *routes) prepare(ctx huma.Context, next func(huma.Context)) {
 	r, w := humago.Unwrap(ctx)
 	w.Header().Set("Cache-Control", "no-cache")
-	err := checkQuery(r.URL.RawQuery)
-	if op := ctx.Operation(); err == nil && op.RequestBody != nil {
-		err = t.readBody(w, r, op.RequestBody.Required)
+	op := ctx.Operation()
+	var err error
+	if op.RejectUnknownQueryParameters {
+		err = checkQuery(r.URL.RawQuery)
+	}
+	if err == nil && op.RequestBody != nil {
+		err = t.readBody(w, r, op.RequestBody)
 	}
 	if err != nil {
 		t.api.Error(w, r, err)
@@ -135,7 +139,8 @@ func (t *routes) prepare(ctx huma.Context, next func(huma.Context)) {
 	next(ctx)
 }
 
-// checkQuery refuses what huma would read as absent, and what no database can hold.
+// checkQuery refuses what huma would read as absent, what no database can hold, and a parameter that is there twice, of which
+// huma would take one and drop the other.
 func checkQuery(raw string) error {
 	query, err := url.ParseQuery(raw)
 	if err != nil {
@@ -143,6 +148,10 @@ func checkQuery(raw string) error {
 	}
 	var wrong problem.Fields
 	for _, name := range slices.Sorted(maps.Keys(query)) {
+		if len(query[name]) > 1 {
+			wrong.Add("query."+strings.ToValidUTF8(name, "\uFFFD"), "is there more than once")
+			continue
+		}
 		for _, v := range append(query[name], name) {
 			if !utf8.ValidString(v) || strings.Contains(v, "\x00") {
 				wrong.Add("query."+strings.ToValidUTF8(name, "\uFFFD"), "is not text in UTF-8")
@@ -154,13 +163,11 @@ func checkQuery(raw string) error {
 }
 
 // readBody puts the whole body into memory, so that huma reads it from there. huma would leave its deadline for the body on the
-// connection, where it ends the context of a handler that takes longer than that.
-func (t *routes) readBody(w http.ResponseWriter, r *http.Request, required bool) error {
-	if ct := r.Header.Get("Content-Type"); ct != "" {
-		media, _, err := mime.ParseMediaType(ct)
-		if err != nil || (media != typeJSON && !strings.HasSuffix(media, "+json")) {
-			return newProblem(http.StatusUnsupportedMediaType, fmt.Sprintf("The body must be %s, not %s.", typeJSON, ct))
-		}
+// connection, where it ends the context of a handler that takes longer than that. A body without a type is taken for JSON.
+func (t *routes) readBody(w http.ResponseWriter, r *http.Request, declared *huma.RequestBody) error {
+	if ct := strings.Join(r.Header.Values("Content-Type"), ", "); ct != "" && !accepts(declared.Content, ct) {
+		types := strings.Join(slices.Sorted(maps.Keys(declared.Content)), " or ")
+		return newProblem(http.StatusUnsupportedMediaType, fmt.Sprintf("The body must be %s, in UTF-8, not %s.", types, ct))
 	}
 	if limit := t.api.config.MaxBody; r.ContentLength > limit {
 		return &http.MaxBytesError{Limit: limit} // without asking for it
@@ -183,10 +190,21 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, required bool)
 		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("The body did not arrive within %v.", bodyTimeout))
 	case err != nil:
 		return problem.New(problem.Malformed, "", "The body ended before it was complete.").Because(err)
-	case required && len(bytes.TrimSpace(body)) == 0:
+	case declared.Required && len(bytes.TrimSpace(body)) == 0:
 		return problem.New(problem.Malformed, "", "The request needs a body of %s.", typeJSON)
 	}
 	return nil
+}
+
+// accepts reports whether a body of the content type can be read as one of the declared ones: all of them are JSON, which is in
+// UTF-8 or not JSON (RFC 8259, section 8.1).
+func accepts(declared map[string]*huma.MediaType, contentType string) bool {
+	media, params, err := mime.ParseMediaType(contentType)
+	if charset, said := params["charset"]; err != nil || said && !strings.EqualFold(charset, "utf-8") {
+		return false
+	}
+	_, ok := declared[media]
+	return ok
 }
 
 // Negotiate is always JSON, whatever the client accepts: there is nothing else. (huma's own reading of Accept can panic.)

@@ -57,7 +57,7 @@ type Token struct {
 
 // Receipt tells what a request stored.
 type Receipt struct {
-	Position event.Position   // of its last event; when it changed nothing 0, or where the log was if it had a token
+	Position event.Position   // of its last event; when it changed nothing, where the log was: what is read there is what it found
 	Events   []event.Envelope // as stored: numbers and ancestors are in them
 	Repeated bool             // another request did it before, under the same key; this is what that stored
 }

@@ -4,9 +4,11 @@ import (
 	"errors"
 	"net/http"
 	"net/http/httptest"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/fstest"
+	"unicode/utf8"
 
 	"accession/platform/problem"
 	"accession/platform/web"
@@ -58,6 +60,15 @@ func TestAFormSaysWhatIsWrongAndKeepsWhatWasTyped(t *testing.T) {
 	}
 	if w.Code != http.StatusUnprocessableEntity || w.Header().Get("ETag") != "" {
 		t.Errorf("%d %v", w.Code, w.Header())
+	}
+}
+
+func TestAPageIsUTF8WhateverWasTyped(t *testing.T) {
+	t.Parallel()
+	w := sendForm(t, "title=a%ffb&authors=%ed%a0%80", problem.InvalidField("title", nil, "is not text"))
+	body := w.Body.String()
+	if !utf8.ValidString(body) || !strings.Contains(body, "value=\"a\uFFFDb\"") || w.Header().Get("Content-Length") != strconv.Itoa(len(body)) {
+		t.Errorf("%v\n%q", w.Header(), body)
 	}
 }
 

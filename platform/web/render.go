@@ -149,7 +149,8 @@ var headings = map[int]string{
 	http.StatusInternalServerError: "Something broke",
 }
 
-// write renders the whole page before it sends any of it, so that a page is never half there.
+// write renders the whole page before it sends any of it, so that a page is never half there. What is no UTF-8, because it was
+// typed or asked for so, is shown as U+FFFD: a page says that it is UTF-8.
 func (r *Renderer) write(w http.ResponseWriter, req *http.Request, status int, p Page) {
 	h := w.Header()
 	h.Set("Content-Security-Policy", ContentSecurityPolicy)
@@ -157,19 +158,20 @@ func (r *Renderer) write(w http.ResponseWriter, req *http.Request, status int, p
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-cache") // keep it, but ask every time whether it has changed
 
-	var b bytes.Buffer
+	var rendered bytes.Buffer
 	t, ok := r.pages[p.Template]
 	err := fmt.Errorf("no page %q", p.Template)
 	if ok {
-		err = t.ExecuteTemplate(&b, "layout.html", p)
+		err = t.ExecuteTemplate(&rendered, "layout.html", p)
 	}
 	if err != nil {
 		slog.ErrorContext(req.Context(), "page failed", "path", req.URL.Path, "error", err)
 		http.Error(w, "This page is broken. The log of the server says more.", http.StatusInternalServerError)
 		return
 	}
+	page := bytes.ToValidUTF8(rendered.Bytes(), []byte("\uFFFD"))
 	if status == http.StatusOK {
-		sum := sha256.Sum256(b.Bytes())
+		sum := sha256.Sum256(page)
 		tag := `"` + hex.EncodeToString(sum[:12]) + `"`
 		h.Set("ETag", tag)
 		if strings.Contains(req.Header.Get("If-None-Match"), tag) {
@@ -178,7 +180,7 @@ func (r *Renderer) write(w http.ResponseWriter, req *http.Request, status int, p
 		}
 	}
 	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Length", strconv.Itoa(b.Len()))
+	h.Set("Content-Length", strconv.Itoa(len(page)))
 	w.WriteHeader(status)
-	_, _ = w.Write(b.Bytes()) // a reader that has gone misses nothing
+	_, _ = w.Write(page) // a reader that has gone misses nothing
 }

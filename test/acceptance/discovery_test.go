@@ -152,6 +152,9 @@ func TestSearch(t *testing.T) {
 			"/libraries/$lib1/search":                                   {"query.q"},
 			"/libraries/$lib1/search?q=":                                {"query.q"},
 			"/libraries/$lib1/search?q=%20":                             {"query.q"},
+			"/libraries/$lib1/search?q=%F0%9F%90%8D":                    {"query.q"}, // 🐍: words are of letters and digits
+			"/libraries/$lib1/search?q=*":                               {"query.q"},
+			"/libraries/$lib1/search?q=iliad&q=odyssey":                 {"query.q"},
 			"/libraries/$lib1/search?q=" + strings.Repeat("word", 1000): {"query.q"},
 		} {
 			t.Run(fmt.Sprintf("%.40s is refused", path), func(t *testing.T) {

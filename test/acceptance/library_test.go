@@ -42,6 +42,19 @@ func TestLibraries(t *testing.T) {
 			}
 			headers(t, a, fmt.Sprintf("Accession-Position: %d", s.Position()), "Link")
 		})
+		t.Run("none is ever withdrawn, so those with what was withdrawn are the same", func(t *testing.T) {
+			all := must(t, http.StatusOK, s.get("/libraries?limit=2"))
+			next := "&cursor=" + text(all.Body, "next")
+			for _, withdrawn := range []string{"withdrawn=true", "withdrawn=false"} {
+				if diff := cmp.Diff(all.Body, must(t, http.StatusOK, s.get("/libraries?limit=2&"+withdrawn)).Body); diff != "" {
+					t.Error(diff)
+				}
+				if diff := cmp.Diff([]any{"Café Bibliothèque", "Main"}, column(items(must(t, http.StatusOK, s.get("/libraries?"+withdrawn+next))), "name")); diff != "" {
+					t.Error(diff)
+				}
+			}
+			refused(t, s.get("/libraries?withdrawn=maybe"), http.StatusUnprocessableEntity, "invalid", "query.withdrawn")
+		})
 		t.Run("one counts its categories", func(t *testing.T) {
 			for i := range 3 {
 				must(t, http.StatusCreated, s.post("/libraries/$lib1/categories", fmt.Sprintf(`{"name": "Shelf %d", "book": {"title": "A book"}}`, i)))

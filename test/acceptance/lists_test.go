@@ -124,7 +124,7 @@ func TestLists(t *testing.T) {
 			}
 		})
 		for _, l := range lists {
-			for _, query := range []string{"limit=0", "limit=501", "limit=-1", "limit=x", "limit=1.5", "cursor=nonsense", "cursor=%00", "cursor=e30", "colour=red"} {
+			for _, query := range []string{"limit=0", "limit=501", "limit=-1", "limit=x", "limit=1.5", "cursor=nonsense", "cursor=%00", "cursor=e30", "colour=red", "limit=5&limit=5", "cursor=&cursor="} {
 				name, _, _ := strings.Cut(query, "=")
 				refused(t, s.get(with(l.path, query)), http.StatusUnprocessableEntity, "invalid", "query."+name)
 			}

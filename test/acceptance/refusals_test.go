@@ -60,6 +60,8 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 				{name: "no JSON", body: "name=N", status: 400, code: "malformed", locations: []string{"body"}},
 				{name: "more behind it", body: body + body, status: 400, code: "malformed", locations: []string{"body"}},
 				{name: "no UTF-8", body: open + ", \"id\": \"\xff\"}", status: 400, code: "malformed", locations: []string{"body"}},
+				{name: "half of a surrogate pair", body: open + `, "id": "\ud800"}`, status: 400, code: "malformed", locations: []string{"body"}},
+				{name: "half of a surrogate pair in a name", body: open + `, "\udc00": 1}`, status: 400, code: "malformed", locations: []string{"body"}},
 				{name: "a field twice", body: open + strings.Replace(body, "{", ", ", 1), status: 400, code: "malformed", locations: []string{"body"}},
 				{name: "a list", body: "[" + body + "]", status: 422, code: "invalid", locations: []string{"body"}},
 				{name: "null", body: "null", status: 422, code: "invalid", locations: []string{"body"}},
@@ -71,6 +73,9 @@ func TestBodiesThatCannotBeRead(t *testing.T) {
 				{name: "1 MiB and a byte, of a length not said", body: padded(1<<20 + 1), chunked: true, status: 413, code: "too-large"},
 				{name: "much more than 1 MiB", body: padded(5 << 20), status: 413, code: "too-large"},
 				{name: "not JSON by its type", body: body, contentType: "text/plain", status: 415, code: "unsupported-media-type"},
+				{name: "a merge patch", body: body, contentType: "application/merge-patch+json", status: 415, code: "unsupported-media-type"},
+				{name: "built on JSON", body: body, contentType: "application/vnd.x+json", status: 415, code: "unsupported-media-type"},
+				{name: "in another charset", body: body, contentType: "application/json; charset=utf-16", status: 415, code: "unsupported-media-type"},
 			} {
 				t.Run(path+": "+c.name, func(t *testing.T) {
 					s.unchanged(t, func() {

@@ -74,7 +74,7 @@ var walls = []row{
 	{"modules/exchange/gutenberg", "platform/problem platform/text", ""},
 	{"modules/exchange/sample", "", ""},
 	{"modules/exchange", "$events modules/library modules/catalogue modules/editions modules/exchange/gutenberg " +
-		"platform/event platform/eventlog platform/problem platform/text platform/usecase", ""},
+		"platform/event platform/eventlog platform/isbn platform/problem platform/reference platform/text platform/usecase", ""},
 
 	// The lab runs the commands of the contexts on a database of its own, and writes the same by hand: it alone beside cmd opens
 	// a database.

@@ -203,13 +203,14 @@ func TestVerifyFindsWhatIsWrong(t *testing.T) {
 // table is the table behind the name of a projection: that has the version of its projector at the end.
 func (h *home) table(name string) string {
 	h.Helper()
-	db, err := database.Open(h.Context(), database.Config{URL: "sqlite:" + h.path("accession.db"), ReadOnly: true})
-	if err != nil {
-		h.Fatal(err)
-	}
+	db := h.open()
 	defer db.Close()
+	query := "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ? || '_v[0-9]*'"
+	if db.Dialect == database.Postgres {
+		query = "SELECT tablename FROM pg_tables WHERE schemaname = current_schema() AND tablename SIMILAR TO ? || '_v[0-9]+'"
+	}
 	var table string
-	if err := db.Read.QueryRowContext(h.Context(), "SELECT name FROM sqlite_schema WHERE type = 'table' AND name GLOB ? || '_v[0-9]*'", name).Scan(&table); err != nil {
+	if err := db.Read.QueryRowContext(h.Context(), query, name).Scan(&table); err != nil {
 		h.Fatal(err)
 	}
 	return table
@@ -227,10 +228,243 @@ func (f finding) begins(got finding) bool {
 		strings.HasPrefix(got.Expected, f.Expected) && strings.HasPrefix(got.Found, f.Found)
 }
 
+// TestVerifyReadsPastWhatItCannotRead: whichever event of a life cannot be read, it is the one finding, and what follows from it
+// is none.
+func TestVerifyReadsPastWhatItCannotRead(t *testing.T) {
+	t.Parallel()
+	for on, empty := range homes {
+		t.Run(on, func(t *testing.T) {
+			t.Parallel()
+			h := empty(t)
+			h.live()
+			h.settled()
+			all := h.events()
+			h.verified(len(all))
+			seen := map[string]bool{}
+			for _, e := range all {
+				if on == "postgres" && seen[e.Type] {
+					continue // the first of each: the rest is the same
+				}
+				seen[e.Type] = true
+				for set, want := range map[string]finding{
+					"data = '{bad'":               {Key: "data", Expected: "an event that can be read", Found: "decode event " + e.Type + ": invalid character 'b'"},
+					"type = 'catalogue.nope'":     {Key: "type", Expected: "an event that this version of accession has", Found: "catalogue.nope in schema 1: 1 event"},
+					"schema = 9":                  {Key: "type", Expected: "an event that this version of accession has", Found: e.Type + " in schema 9: 1 event"},
+					"data = '{\"library_id\":7}'": {Key: "data", Expected: "an event that can be read", Found: "decode event " + e.Type + ": json: cannot unmarshal number"},
+				} {
+					column, _, _ := strings.Cut(set, " ")
+					restore := h.set(column, set, e.Position)
+					got := h.findings(len(all))
+					want.Kind, want.Scope, want.Position = "log", e.Stream, e.Position
+					if len(got) != 1 || !want.begins(got[0]) {
+						t.Errorf("%s of %s at %d: want %+v, got %d findings:", set, e.Type, e.Position, want, len(got))
+						for _, f := range got {
+							t.Logf("  %+v", f)
+						}
+					}
+					restore()
+				}
+			}
+			if len(seen) != 12 {
+				t.Errorf("there were events of %d types, want 12", len(seen))
+			}
+			h.verified(len(all))
+		})
+	}
+}
+
+// TestVerifyChecksTheRestOfALogThatItCannotReadAllOf: what has nothing to do with an event that cannot be read is found.
+func TestVerifyChecksTheRestOfALogThatItCannotReadAllOf(t *testing.T) {
+	t.Parallel()
+	for on, empty := range homes {
+		t.Run(on, func(t *testing.T) {
+			t.Parallel()
+			h := empty(t)
+			h.live()
+			h.settled()
+			all := h.events()
+			var added []storedEvent
+			for _, e := range all {
+				if e.Type == "catalogue.book_added" {
+					added = append(added, e)
+				}
+			}
+			bad, other := added[0], added[len(added)-1]
+			h.set("data", "data = '{bad'", bad.Position)
+			h.change(fmt.Sprintf("DELETE FROM log_tags WHERE tag = 'category:%s' AND position = %d", other.Data.Category, other.Position),
+				`DELETE FROM register_rows WHERE "constraint" = 'book-number' AND owner = '`+other.Stream+"' AND scope = 'category:"+other.Data.Category+"'",
+				`UPDATE register_guards SET last = 9 WHERE "constraint" = 'book-number' AND scope = 'category:`+other.Data.Category+"'",
+				fmt.Sprintf("UPDATE register_rows SET key = '77' WHERE \"constraint\" = 'category-number' AND scope = 'library:%s' AND key = '1'", other.Data.Library),
+				"DELETE FROM "+h.table("catalogue_books")+" WHERE id = '"+other.Data.Book+"'",
+				"UPDATE "+h.table("library_libraries")+" SET name = 'x' WHERE id = '"+other.Data.Library+"'")
+			category := ""
+			for _, e := range all {
+				if e.Type == "library.category_created" && e.Data.Library == other.Data.Library && e.Data.Number == 1 {
+					category = e.Stream
+				}
+			}
+			got := h.findings(len(all))
+			for _, w := range []finding{
+				{Kind: "log", Scope: bad.Stream, Key: "data", Position: bad.Position},
+				{Kind: "log", Scope: "category:" + other.Data.Category, Key: "tag", Position: other.Position},
+				{Kind: "register", Constraint: "book-number", Scope: "category:" + other.Data.Category, Key: fmt.Sprint(other.Data.Number), Found: "nothing", Position: other.Position},
+				{Kind: "guard", Constraint: "book-number", Scope: "category:" + other.Data.Category, Expected: "2", Found: "9"},
+				{Kind: "register", Constraint: "category-number", Scope: "library:" + other.Data.Library, Key: "1", Expected: "held by " + category, Found: "nothing"},
+				{Kind: "register", Constraint: "category-number", Scope: "library:" + other.Data.Library, Key: "77", Expected: "nothing", Found: "held by " + category},
+				{Kind: "projection", Projector: "catalogue-books", Scope: "catalogue_books", Key: "id=" + other.Data.Book, Found: "nothing"},
+				{Kind: "projection", Projector: "library-libraries", Scope: "library_libraries", Key: "id=" + other.Data.Library},
+			} {
+				if !slices.ContainsFunc(got, w.begins) {
+					t.Errorf("not found: %+v", w)
+				}
+			}
+			for _, f := range got {
+				if f.Position == 0 {
+					t.Errorf("without a position: %+v", f)
+				}
+			}
+			if len(got) != 8 {
+				t.Errorf("found %d: %+v", len(got), got)
+			}
+		})
+	}
+}
+
+func TestVerifyFindsTablesWithoutACheckpoint(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.do("migrate", "up")
+	h.verified(0) // no projector was ever started
+	s := h.serve()
+	create[made](s, "/libraries", map[string]string{"name": "Town"})
+	s.stop(syscall.SIGTERM)
+	h.settled()
+	h.verified(1)
+	h.change("DELETE FROM projectors WHERE name = 'catalogue-books'")
+	table := h.table("catalogue_books")
+	want := []finding{{
+		Kind: "checkpoint", Projector: "catalogue-books", Scope: "projectors", Key: "version",
+		Expected: strings.TrimPrefix(table, "catalogue_books_v") + ", for there is the table " + table,
+		Found:    "nothing: the next start begins anew, with empty tables",
+	}}
+	if diff := cmp.Diff(want, h.findings(1)); diff != "" {
+		t.Error(diff)
+	}
+	h.serve().stop(syscall.SIGTERM) // which begins it anew
+	h.settled()
+	h.verified(1)
+}
+
+func TestVerifyPrintsWordsAsText(t *testing.T) {
+	t.Parallel()
+	for on, empty := range homes {
+		t.Run(on, func(t *testing.T) {
+			t.Parallel()
+			h := empty(t)
+			h.live()
+			h.settled()
+			h.change("DELETE FROM " + h.table("discovery_words") + " WHERE word = " + map[string]string{"sqlite": "x'656d6d61'", "postgres": `'\x656d6d61'`}[on])
+			got := h.findings(0)
+			if len(got) != 1 || !strings.Contains(got[0].Expected, `"word":"emma"`) || !strings.Contains(got[0].Key, `word="emma"`) {
+				t.Errorf("found %+v", got)
+			}
+		})
+	}
+}
+
 func TestVerifySaysWhenItCannotReadEverything(t *testing.T) {
 	t.Parallel()
 	h := small(t)
 	h.serve().stop(syscall.SIGINT)
-	h.sql("UPDATE log_events SET data = '{' WHERE position = 5")
+	h.sql("UPDATE projectors SET position = 'far' WHERE name = 'editions'")
 	h.refuses(1, "Not everything could be checked: something in the database cannot be read.$", "verify")
+}
+
+// settled lets every read model come to the end of the log.
+func (h *home) settled() {
+	h.Helper()
+	end := len(h.events())
+	s := h.serve()
+	for _, lib := range list[library](s, "/libraries", end) {
+		s.fetch("/libraries/"+lib.ID, end) // which is a card, too
+		for _, c := range list[category](s, "/libraries/"+lib.ID+"/categories", end) {
+			for _, b := range list[book](s, "/categories/"+c.ID+"/books", end) {
+				list[edition](s, "/books/"+b.ID+"/editions", end)
+			}
+		}
+	}
+	s.stop(syscall.SIGTERM)
+}
+
+// findings runs verify, which must find something and read to the position, if that is not 0.
+func (h *home) findings(end int) (all []finding) {
+	h.Helper()
+	r := h.run("verify", "--output", "ndjson")
+	for line := range strings.Lines(r.out) {
+		var f finding
+		if err := json.Unmarshal([]byte(line), &f); err != nil {
+			h.Fatal(err)
+		}
+		all = append(all, f)
+	}
+	if r.exit != 1 || end > 0 && !strings.HasSuffix(r.err, fmt.Sprintf("from the log, which was read to %d.\n", end)) {
+		h.Errorf("verify: exit %d, stderr %q", r.exit, r.err)
+	}
+	return all
+}
+
+// open opens the home's database.
+func (h *home) open() *database.DB {
+	h.Helper()
+	url := "sqlite:" + h.path("accession.db")
+	for _, v := range h.env {
+		if name, value, _ := strings.Cut(v, "="); name == "ACCESSION_DATABASE_URL" {
+			url = value
+		}
+	}
+	db, err := database.Open(h.Context(), database.Config{URL: url})
+	if err != nil {
+		h.Fatal(err)
+	}
+	return db
+}
+
+// change runs statements, each of which must change one row.
+func (h *home) change(statements ...string) {
+	h.Helper()
+	db := h.open()
+	defer db.Close()
+	for _, s := range statements {
+		if r, err := db.Write.ExecContext(h.Context(), s); err != nil {
+			h.Errorf("%s: %v", s, err)
+		} else if n, err := r.RowsAffected(); err != nil || n != 1 {
+			h.Errorf("%s: %d rows, want 1 %v", s, n, err)
+		}
+	}
+}
+
+// set changes a column of a stored event, until restore.
+func (h *home) set(column, set string, position int) (restore func()) {
+	h.Helper()
+	db := h.open()
+	defer db.Close()
+	var was any
+	where := fmt.Sprintf(" WHERE position = %d", position)
+	if err := db.Read.QueryRowContext(h.Context(), "SELECT "+column+" FROM log_events"+where).Scan(&was); err != nil {
+		h.Fatal(err)
+	}
+	if b, ok := was.([]byte); ok {
+		was = string(b)
+	}
+	if _, err := db.Write.ExecContext(h.Context(), "UPDATE log_events SET "+set+where); err != nil {
+		h.Fatal(err)
+	}
+	return func() {
+		h.Helper()
+		db := h.open()
+		defer db.Close()
+		if _, err := db.Write.ExecContext(h.Context(), "UPDATE log_events SET "+column+" = ?"+where, was); err != nil {
+			h.Fatal(err)
+		}
+	}
 }

@@ -177,6 +177,54 @@ var clauses = []clause{
 			t.Errorf("got %T of type %s", got[0].Event, got[0].Type)
 		}
 	}},
+	{"an event that cannot be decoded ends a reading that does not go past it, and is told", func(t mutant.T, l eventlog.Log) {
+		for i := range 6 {
+			u := Unit(fmt.Sprintf("k%d", i), map[event.Tag]int{"book:1": i})
+			if i == 2 || i == 3 {
+				u.Events[0].Data = json.RawMessage("{bad")
+			}
+			commit(t, l, u)
+		}
+		var before []event.Position
+		for env, err := range l.Read(t.Context(), eventlog.Query{}) {
+			if err != nil && (env.Position != 3 || env.Stream != "book:1" || env.Event != nil || string(env.Data) != "{bad") {
+				t.Errorf("the error comes with %+v", env)
+			}
+			before = append(before, env.Position)
+		}
+		if diff := cmp.Diff([]event.Position{1, 2, 3}, before); diff != "" {
+			t.Errorf("not past it (-want +got):\n%s", diff)
+		}
+		past := eventlog.PastGaps(l, []eventlog.Gap{{Envelope: event.Envelope{Position: 3}}, {Envelope: event.Envelope{Position: 4}}})
+		for _, c := range []struct {
+			q    eventlog.Query
+			want []event.Position
+		}{
+			{eventlog.Query{}, []event.Position{1, 2, 3, 4, 5, 6}},
+			{eventlog.Query{Tag: "shelf:all", After: 1, Until: 5}, []event.Position{2, 3, 4, 5}},
+			{eventlog.Query{Limit: 3}, []event.Position{1, 2, 3}},
+			{eventlog.Query{Limit: 5}, []event.Position{1, 2, 3, 4, 5}},
+			{eventlog.Query{Last: 3}, []event.Position{4, 5, 6}},
+			{eventlog.Query{Last: 9}, []event.Position{1, 2, 3, 4, 5, 6}},
+			{eventlog.Query{Until: 4}, []event.Position{1, 2, 3, 4}},
+		} {
+			got, err := eventlog.Collect(past.Read(t.Context(), c.q))
+			var at []event.Position
+			for _, env := range got {
+				_, unknown := env.Event.(*event.Unknown)
+				if unknown != (env.Position == 3 || env.Position == 4) {
+					t.Errorf("%+v: at %d there is a %T", c.q, env.Position, env.Event)
+				}
+				at = append(at, env.Position)
+			}
+			if diff := cmp.Diff(c.want, at); diff != "" || err != nil {
+				t.Errorf("%+v: %v (-want +got):\n%s", c.q, err, diff)
+			}
+		}
+		if got, err := eventlog.Collect(eventlog.PastGaps(l, nil).Read(t.Context(), eventlog.Query{})); len(got) != 2 || err == nil {
+			t.Errorf("around no gaps, %d events are read, and then %v", len(got), err)
+		}
+	}},
 	{"a query narrows by position, stream, thing, type and number", func(t mutant.T, l eventlog.Log) {
 		for i := range 7 {
 			stream := event.Tag(fmt.Sprintf("book:%d", i%2))

@@ -47,7 +47,8 @@ func TestMutantsAreCaught(t *testing.T) {
 				}}
 			}}
 		},
-		"forgets fingerprints": func(l eventlog.Log) eventlog.Log { return blurred{l} },
+		"does not say which event cannot be decoded": func(l eventlog.Log) eventlog.Log { return mute{l} },
+		"forgets fingerprints":                       func(l eventlog.Log) eventlog.Log { return blurred{l} },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -65,6 +66,21 @@ func (l onePage) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Env
 		q.Limit = 500
 	}
 	return l.Log.Read(ctx, q)
+}
+
+type mute struct{ eventlog.Log }
+
+func (l mute) Read(ctx context.Context, q eventlog.Query) iter.Seq2[event.Envelope, error] {
+	return func(yield func(event.Envelope, error) bool) {
+		for env, err := range l.Log.Read(ctx, q) {
+			if err != nil {
+				env = event.Envelope{}
+			}
+			if !yield(env, err) {
+				return
+			}
+		}
+	}
 }
 
 // txs wraps the transactions of a log.

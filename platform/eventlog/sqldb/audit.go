@@ -3,6 +3,7 @@ package sqldb
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -18,28 +19,32 @@ import (
 // Finding is a place where the tables of the log do not agree.
 type Finding struct {
 	Scope           string // "log", "units", or the stream or tag
-	Key             string // "position", "version", "tag", "end"; of units the unit's id, or its key where there is no such unit
+	Key             string // "position", "version", "type", "data", "tag", "end"; of units the unit's id, or its key where there is no such unit
 	Expected, Found string // "nothing" where there is or should be none
 	Position        event.Position
 }
 
 // Audit reads the whole log with db, which is one snapshot, and tells where its tables do not agree: positions and the versions
-// within each stream must count 1, 2, 3 … to where the log ends; each event must be found by its tags, and each unit by its row,
-// or both if it has a second key; and there must be no tag and no unit of an event that is not there. Tags are checked of events that are stored in the schema
-// that this binary has, for those of others cannot be known.
+// within each stream must count 1, 2, 3 … to where the log ends; each event must be one that this binary can read; each must be
+// found by its tags, and each unit by its row, or both if it has a second key; and there must be no tag and no unit of an event
+// that is not there. Tags are checked of events that are stored in the schema that this binary has, for those of others cannot be known.
+//
+// It gives the events that cannot be read too, in the order of the log: whoever plays the log can do so around them
+// ([eventlog.PastGaps]). What was found before an error is given with it.
 //
 // In memory it needs room for the streams and for some ten thousand events.
-func Audit(ctx context.Context, db bun.IDB, registry *event.Registry) ([]Finding, error) {
+func Audit(ctx context.Context, db bun.IDB, registry *event.Registry) ([]Finding, []eventlog.Gap, error) {
 	head, err := HeadOf(ctx, db)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	a := auditor{db: db, span: auditSpan, versions: map[event.Tag]int{}}
+	a := newAuditor(db, auditSpan)
 	if err := a.read(ctx, NewReader(db, registry)); err != nil {
-		return nil, err
+		return a.findings, a.gaps, err
 	}
 	a.count("log", "end", int64(a.last), int64(head.Position), head.Position)
-	return a.findings, nil
+	slices.SortStableFunc(a.findings, func(x, y Finding) int { return cmp.Compare(x.Position, y.Position) })
+	return a.findings, a.gaps, nil
 }
 
 // auditSpan is how many events are compared at a time, about: each time costs a look at all tags and units, which have no index
@@ -50,6 +55,8 @@ type auditor struct {
 	db       bun.IDB
 	span     int
 	findings []Finding
+	gaps     []eventlog.Gap
+	unknown  map[kind]*many // events that this binary has no type for
 
 	last     event.Position // of the event before
 	versions map[event.Tag]int
@@ -59,8 +66,26 @@ type auditor struct {
 	// What is to be compared, of the events behind after.
 	after    event.Position
 	tags     map[tagRow]struct{}
-	untagged map[event.Position]struct{} // events whose tags cannot be known
+	untagged map[event.Position]int // events whose tags cannot be known: which gap each is, -1 for none
 	units    map[event.Position]unitOf
+}
+
+// kind is what an event says it is.
+type kind struct {
+	name   string
+	schema int
+}
+
+func (k kind) String() string { return fmt.Sprintf("%s in schema %d", k.name, k.schema) }
+
+// many is how many events there are of a kind, and the first.
+type many struct {
+	first  event.Envelope
+	events int
+}
+
+func newAuditor(db bun.IDB, span int) *auditor {
+	return &auditor{db: db, span: span, versions: map[event.Tag]int{}, unknown: map[kind]*many{}}
 }
 
 type tagRow struct {
@@ -76,7 +101,12 @@ type unitOf struct {
 
 func (a *auditor) read(ctx context.Context, log Reader) error {
 	a.begin(0)
-	for env, err := range log.Read(ctx, eventlog.Query{}) {
+	var undecoded error
+	past := eventlog.Past(log, func(_ event.Envelope, err error) bool {
+		undecoded = err
+		return true
+	})
+	for env, err := range past.Read(ctx, eventlog.Query{}) {
 		if err != nil {
 			return err
 		}
@@ -93,8 +123,14 @@ func (a *auditor) read(ctx context.Context, log Reader) error {
 		a.count(string(env.Stream), "version", int64(a.versions[env.Stream]+1), int64(env.Version), env.Position)
 		a.last, a.versions[env.Stream] = env.Position, env.Version
 		a.events++
-		if _, unknown := env.Event.(*event.Unknown); unknown || env.Schema != event.SchemaOf(env.Event) {
-			a.untagged[env.Position] = struct{}{}
+		if _, unknown := env.Event.(*event.Unknown); unknown {
+			a.untagged[env.Position] = len(a.gaps)
+			a.gap(env, undecoded)
+			undecoded = nil
+			continue
+		}
+		if env.Schema != event.SchemaOf(env.Event) {
+			a.untagged[env.Position] = -1
 			continue
 		}
 		for _, t := range env.Event.Tags() {
@@ -104,7 +140,30 @@ func (a *auditor) read(ctx context.Context, log Reader) error {
 		}
 	}
 	a.endUnit()
-	return a.compare(ctx, math.MaxInt64)
+	if err := a.compare(ctx, math.MaxInt64); err != nil {
+		return err
+	}
+	for k, of := range a.unknown {
+		a.find(string(of.first.Stream), "type", "an event that this version of accession has", k.String()+": "+counted(of.events), of.first.Position)
+	}
+	return nil
+}
+
+// gap notes an event that cannot be read. Of those that a newer version may have written there may be many: they are one finding
+// for each kind.
+func (a *auditor) gap(env event.Envelope, undecoded error) {
+	env.Data, env.Event = nil, nil
+	a.gaps = append(a.gaps, eventlog.Gap{Envelope: env, Tags: []event.Tag{env.Stream}, Err: undecoded})
+	if undecoded != nil {
+		why := cmp.Or(errors.Unwrap(undecoded), undecoded) // where it is, the finding says
+		a.find(string(env.Stream), "data", "an event that can be read", why.Error(), env.Position)
+		return
+	}
+	k := kind{env.Type, env.Schema}
+	if a.unknown[k] == nil {
+		a.unknown[k] = &many{first: env}
+	}
+	a.unknown[k].events++
 }
 
 // count notes a number that is not the next.
@@ -120,7 +179,7 @@ func (a *auditor) find(scope, key, expected, found string, at event.Position) {
 
 func (a *auditor) begin(after event.Position) {
 	a.after = after
-	a.tags, a.untagged, a.units = map[tagRow]struct{}{}, map[event.Position]struct{}{}, map[event.Position]unitOf{}
+	a.tags, a.untagged, a.units = map[tagRow]struct{}{}, map[event.Position]int{}, map[event.Position]unitOf{}
 }
 
 func (a *auditor) endUnit() {
@@ -159,8 +218,10 @@ func (a *auditor) compareTags(ctx context.Context, until event.Position) error {
 		}
 		if _, expected := a.tags[r]; expected {
 			delete(a.tags, r)
-		} else if _, unknown := a.untagged[r.at]; !unknown {
+		} else if gap, untagged := a.untagged[r.at]; !untagged {
 			a.find(r.tag, "tag", "nothing", "at "+strconv.FormatInt(int64(r.at), 10), r.at)
+		} else if gap >= 0 {
+			a.gaps[gap].Tags = append(a.gaps[gap].Tags, event.Tag(r.tag))
 		}
 	}
 	for r := range a.tags {

@@ -99,6 +99,8 @@ type eventRow struct {
 	RecordedAt database.Timestamp
 	Actor      string
 	Data       []byte
+
+	damaged error // a column holds what it cannot hold, and says nothing
 }
 
 func (r eventRow) envelope(registry *event.Registry) (event.Envelope, error) {
@@ -106,8 +108,11 @@ func (r eventRow) envelope(registry *event.Registry) (event.Envelope, error) {
 		Position: r.Position, ID: r.ID, Unit: r.Unit, Stream: r.Stream, Version: r.Version, Type: r.Type, Schema: r.Schema,
 		RecordedAt: r.RecordedAt.Time(), Actor: r.Actor, Data: r.Data,
 	}
-	var err error
-	if env.Event, err = registry.Decode(r.Type, r.Schema, r.Data); err != nil {
+	err := r.damaged
+	if err == nil {
+		env.Event, err = registry.Decode(r.Type, r.Schema, r.Data)
+	}
+	if err != nil {
 		return env, fmt.Errorf("read log at %d: %w", r.Position, err)
 	}
 	return env, nil
@@ -171,8 +176,8 @@ func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow
 	defer func() { _ = rs.Close() }() // Err below says what went wrong
 	var rows []eventRow
 	for rs.Next() {
-		var r eventRow
-		if err := rs.Scan(&r.Position, &r.ID, &r.Unit, &r.Stream, &r.Version, &r.Type, &r.Schema, &r.RecordedAt, &r.Actor, &r.Data); err != nil {
+		r, err := scan(rs)
+		if err != nil {
 			return nil, err
 		}
 		rows = append(rows, r)
@@ -181,6 +186,24 @@ func fetch(ctx context.Context, db bun.IDB, q eventlog.Query, n int) ([]eventRow
 		slices.Reverse(rows)
 	}
 	return rows, rs.Err()
+}
+
+// scan reads a row of eventColumns. Of a damaged one it reads what can be read: SQLite keeps in a column whatever it is given.
+func scan(rs *sql.Rows) (r eventRow, err error) {
+	columns := []any{&r.Position, &r.ID, &r.Unit, &r.Stream, &r.Version, &r.Type, &r.Schema, &r.RecordedAt, &r.Actor, &r.Data}
+	if err = rs.Scan(columns...); err == nil {
+		return r, nil
+	}
+	r = eventRow{damaged: err}
+	var ignored any
+	for i := range columns {
+		one := slices.Repeat([]any{&ignored}, len(columns))
+		one[i] = columns[i]
+		if err := rs.Scan(one...); err != nil && i == 0 {
+			return r, err // without its position it is nothing
+		}
+	}
+	return r, nil
 }
 
 // Done implements eventlog.Reader.
