@@ -22,8 +22,9 @@ func (c *cli) exportFile() *cobra.Command {
 		Use:   "export",
 		Short: "Export the current catalogue",
 		Long: `Writes the catalogue as it is now, from the log, to standard output; it can run beside a server.
-jsonl has everything, with ids, numbers and references: imported into an empty database it gives the same catalogue with
-the same references. csv has a row for each live edition, and no numbers: references may change when it is imported.`,
+jsonl has everything, with ids, numbers and references, also the former ones of books that were moved: imported into an
+empty database it gives the same catalogue with the same references. csv has a row for each live edition, and no
+numbers: references may change when it is imported.`,
 		Example: "  accession export > catalogue.jsonl\n  accession export --library 0192f3… --format csv > catalogue.csv",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -34,8 +34,9 @@ func (c *cli) importFile() *cobra.Command {
 		Short: "Import a catalogue from a file",
 		Long: `Creates the library if it is missing, then categories, books and editions, through the ordinary commands.
 gutenberg is Project Gutenberg's catalogue feed; jsonl and csv are what "accession export" writes.
-A jsonl file imported into an empty library gives everything its number back, and so its reference. Into any other
-library, and from csv, numbers are assigned anew.
+A jsonl file imported into an empty library gives everything its number back, and so its reference, and books that were
+moved their former ones; with a row that would be refused, the whole file is. Into any other library, and from csv,
+numbers are assigned anew.
 Importing a file again does nothing twice; an import that was interrupted goes on where it ended. A row of a feed that
 was imported before with other content is reported as differing, and what the catalogue has stays.
 Exit status 4 means that the catalogue refused some rows; --report says which and why.`,
@@ -116,7 +117,7 @@ func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
 		return err // it had not begun
 	}
 	if o.format == "jsonl" && r.Anew {
-		_, _ = fmt.Fprintln(c.err, "The library was not empty, or not everything could be taken: numbers are assigned anew, and references may differ from the file's.")
+		_, _ = fmt.Fprintln(c.err, "The library was not empty, or not everything could be taken: numbers are assigned anew, references may differ from the file's, and former ones may be missing.")
 	}
 	if err = errors.Join(stopped(ctx, err, r, file.editions, "accession import"), report.write(r)); err != nil {
 		return err

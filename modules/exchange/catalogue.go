@@ -10,6 +10,7 @@ import (
 	"accession/modules/editions/editionsevents"
 	"accession/modules/library/libraryevents"
 	"accession/platform/eventlog"
+	"accession/platform/reference"
 )
 
 // Catalogue is what a file of ours holds, or is to hold: the libraries as they are now, with the ids that the file names things
@@ -43,11 +44,13 @@ type Category struct {
 	gone bool // it only uses up its number
 }
 
-// Book is a book of a file. Last is as Library's, of its editions.
+// Book is a book of a file. Last is as Library's, of its editions. Former are the places that it had before the one that it has
+// now, oldest first, by the numbers of the category and of the book in it: labels with these references lead to the book too.
 type Book struct {
 	ID, Title string
 	Authors   []string
 	Number    int
+	Former    []reference.Reference
 	Last      int
 	Editions  []*Edition
 
@@ -63,8 +66,9 @@ type Edition struct {
 	Withdrawn bool
 	editionsevents.Imprint
 
-	line int
-	gone bool
+	line  int
+	gone  bool
+	wrong error // with the row that it was read from: it is to be refused
 }
 
 // Read gives the catalogue that the log tells of, or only the one library of it. A library that is not there is not in it. The
@@ -145,6 +149,9 @@ func (p *player) play(e any) {
 
 func (p *player) place(id catalogueevents.BookID, in libraryevents.CategoryID, number int) {
 	b, c := p.books[id], p.categories[in]
+	if was := p.categories[b.category]; was != nil && was.Number > 0 && b.Number > 0 {
+		b.Former = append(b.Former, reference.Reference{Category: was.Number, Book: b.Number})
+	}
 	b.category, b.Number, c.Last = in, number, max(c.Last, number)
 }
 

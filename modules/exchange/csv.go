@@ -10,7 +10,9 @@ import (
 	"strconv"
 	"strings"
 
+	"accession/modules/editions"
 	"accession/modules/editions/editionsevents"
+	"accession/platform/problem"
 	"accession/platform/text"
 )
 
@@ -43,7 +45,7 @@ func (all *Catalogue) WriteCSV(w io.Writer) error {
 				written, bases := map[string]bool{}, map[string]string{}
 				for _, e := range b.Editions {
 					bases[e.ID] = e.Base
-					if e.Withdrawn {
+					if e.Withdrawn || e.wrong != nil {
 						continue
 					}
 					row := []string{c.Name, b.ID, b.Title, joinAuthors(b.Authors), e.ID, "", e.ISBN, e.Publisher, "", e.Language, e.Format}
@@ -109,7 +111,8 @@ func splitAuthors(s string) []string {
 // what is printed in it then, and one without a base is based on the one above it. These names are what makes a row the same
 // when the file is imported again.
 //
-// A file that is not such is [ErrFile], with the line, and nothing is taken from it. An error of r itself is returned wrapped.
+// A row in whose fields something is wrong is in the catalogue too: an import refuses it, with what depends on it. A file that
+// is not such is [ErrFile], with the line, and nothing is taken from it. An error of r itself is returned wrapped.
 func ParseCSV(r io.Reader) (*Catalogue, error) {
 	data, err := decode(r)
 	if err != nil {
@@ -128,7 +131,7 @@ func ParseCSV(r io.Reader) (*Catalogue, error) {
 	}
 	p := tabular{
 		lib: &Library{}, categories: map[string]*Category{}, books: map[string]*Book{}, in: map[*Book]*Category{},
-		editions: map[string]*Book{}, all: &Catalogue{source: "csv"},
+		editions: map[string]namedEdition{}, all: &Catalogue{source: "csv"},
 	}
 	p.all.Libraries = []*Library{p.lib}
 	for {
@@ -144,9 +147,7 @@ func ParseCSV(r io.Reader) (*Catalogue, error) {
 			return nil, wrong(line, "it has %d columns, and the header %d", len(row), len(columns))
 		}
 		p.all.Rows++
-		if err := p.add(line, row); err != nil {
-			return nil, err
-		}
+		p.add(line, row)
 	}
 	return p.all, nil
 }
@@ -166,46 +167,55 @@ type tabular struct {
 	categories map[string]*Category
 	books      map[string]*Book
 	in         map[*Book]*Category
-	editions   map[string]*Book
+	editions   map[string]namedEdition
 }
 
-func (p *tabular) add(line int, row []string) error {
+// namedEdition is the book of an edition, and the line that named it.
+type namedEdition struct {
+	*Book
+	line int
+}
+
+func (p *tabular) add(line int, row []string) {
 	for i := range row {
-		if row[i] = strings.TrimSpace(row[i]); row[i] == "" && (i == colCategory || i == colTitle) {
-			return wrong(line, "it has no %s", columns[i])
-		}
+		row[i] = strings.TrimSpace(row[i])
 	}
-	b, err := p.book(line, row)
-	if err != nil {
-		return err
-	}
+	b, wrong := p.book(line, row)
 	e := &Edition{ID: row[colEdition], Base: row[colBase], line: line, Imprint: editionsevents.Imprint{
 		ISBN: row[colISBN], Publisher: row[colPublisher], Language: row[colLanguage], Format: row[colFormat],
 	}}
 	if y := row[colYear]; y != "" {
+		var err error
 		if e.Year, err = strconv.Atoi(y); err != nil || e.Year <= 0 {
-			return wrong(line, "the year is %q, and not a number", y)
+			e.Year = 0
+			wrong.Add("year", "%q is not a year", y)
 		}
 	}
-	if e.Base != "" && p.editions[e.Base] != b {
-		return wrong(line, "its base %q is not an edition of the book above it in the file", e.Base)
-	}
-	if e.ID == "" {
+	unnamed := e.ID == ""
+	if unnamed {
 		e.ID = key(b.ID, e.ISBN, e.Publisher, row[colYear], e.Language, e.Format)
-		if p.editions[e.ID] != nil {
-			p.all.skipped = append(p.all.skipped, Line{Line: line, Outcome: Skipped, Detail: "the same stands above it"})
-			return nil
-		}
 	}
-	if p.editions[e.ID] != nil {
-		return wrong(line, "the edition %q is in the file already", e.ID)
+	e.wrong = wrong.Err()
+	if e.Base != "" && p.editions[e.Base].Book != b {
+		e.wrong = problem.Join(e.wrong, problem.New(problem.Refused, editions.ErrBaseEditionNotFound.Code,
+			"the base %q is not an edition of the book above it in the file", e.Base))
 	}
-	p.editions[e.ID], b.Editions = b, append(b.Editions, e)
-	return nil
+	switch above := p.editions[e.ID]; {
+	case above.Book == nil:
+		p.editions[e.ID] = namedEdition{b, line}
+	case e.wrong != nil:
+	case unnamed:
+		p.all.skipped = append(p.all.skipped, Line{Line: line, Outcome: Skipped, Detail: "the same stands above it"})
+		return
+	default:
+		e.wrong = problem.InvalidField("edition", e.ID, "%q is that of another row, in line %d", e.ID, above.line)
+	}
+	b.Editions = append(b.Editions, e)
 }
 
-// book finds the row's book, or begins it.
-func (p *tabular) book(line int, row []string) (*Book, error) {
+// book finds the row's book, or begins it, and tells what is wrong with the row's category and book. A missing title is left to
+// the catalogue.
+func (p *tabular) book(line int, row []string) (*Book, problem.Fields) {
 	name := text.Fold(row[colCategory])
 	c := p.categories[name]
 	if c == nil {
@@ -221,15 +231,18 @@ func (p *tabular) book(line int, row []string) (*Book, error) {
 		}
 		id = key(folded...)
 	}
+	var wrong problem.Fields
+	_, err := text.Required(text.Squeeze(row[colCategory]), longestName)
+	wrong.Check("category", err)
 	b := p.books[id]
 	switch {
 	case b == nil:
 		b = &Book{ID: id, Title: row[colTitle], Authors: authors, line: line}
 		p.books[id], p.in[b], c.Books = b, c, append(c.Books, b)
 	case p.in[b] != c || row[colBook] != "" && (b.Title != row[colTitle] || !slices.Equal(b.Authors, authors)):
-		return nil, wrong(line, "the book %q has another category, title or authors in line %d", id, b.line)
+		wrong.Add("book", "%q has another category, title or authors in line %d", id, b.line)
 	}
-	return b, nil
+	return b, wrong
 }
 
 // key joins parts so that no two lists of them give the same, and none is like a name that people type.

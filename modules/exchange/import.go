@@ -54,10 +54,12 @@ var (
 	ErrChanged = problem.New(problem.Conflict, "id-taken", "was imported before with other content; the catalogue keeps what it has")
 )
 
+// longestName is as in the library module, whose errors name fields that neither a command line nor a row of a file has.
+const longestName = 200
+
 // LibraryName is the name as libraries have it, or an error that says what is wrong with it.
 func LibraryName(name string) (string, error) {
-	const longest = 200 // as in the library module, whose error would name a field that a command line does not have
-	name, err := text.Required(text.Squeeze(name), longest)
+	name, err := text.Required(text.Squeeze(name), longestName)
 	if err != nil {
 		return "", problem.New(problem.Usage, "library-name", "The name of the library %v. Choose one with --library.", err)
 	}

@@ -14,6 +14,7 @@ import (
 
 	"accession/modules/library/libraryevents"
 	"accession/platform/problem"
+	"accession/platform/reference"
 )
 
 // maxUsedUp is how many numbers of what is gone a scope of a file may have: each is used up again by an import, in a command
@@ -36,6 +37,7 @@ type object struct {
 	Book      string    `json:"book_id,omitempty"`
 	Number    *int      `json:"number,omitempty"`
 	Reference *string   `json:"reference,omitempty"`
+	Former    []string  `json:"former,omitempty"`
 	Name      string    `json:"name,omitempty"`
 	Title     string    `json:"title,omitempty"`
 	Authors   *[]string `json:"authors,omitempty"`
@@ -61,7 +63,7 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 		if n := len(numbers); n > 0 && numbers[n-1] != 0 {
 			o.Number = &numbers[n-1]
 		}
-		if ref := reference(numbers); ref != "" {
+		if ref := reference.Of(numbers...); ref != "" {
 			o.Reference = &ref
 		}
 		if err == nil {
@@ -81,7 +83,11 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 			used("category", c.ID, c.Last, len(c.Books))
 			for _, b := range c.Books {
 				authors := append([]string{}, b.Authors...)
-				put(object{Kind: "book", ID: b.ID, Library: l.ID, Category: c.ID, Title: b.Title, Authors: &authors}, c.Number, b.Number)
+				var former []string
+				for _, f := range b.Former {
+					former = append(former, f.String())
+				}
+				put(object{Kind: "book", ID: b.ID, Library: l.ID, Category: c.ID, Title: b.Title, Authors: &authors, Former: former}, c.Number, b.Number)
 				live := 0
 				for _, e := range b.Editions {
 					if !e.Withdrawn {
@@ -107,21 +113,10 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 	return nil
 }
 
-// reference is category.book.edition; empty while a number is missing.
-func reference(numbers []int) string {
-	s := make([]string, len(numbers))
-	for i, n := range numbers {
-		if n == 0 {
-			return ""
-		}
-		s[i] = strconv.Itoa(n)
-	}
-	return strings.Join(s, ".")
-}
-
 // ParseJSONL reads the whole of r, as [Catalogue.WriteJSONL] writes it. What an object names must be above it; in which order
 // siblings come does not matter, their numbers do. References are not read: they follow from the numbers. A file that is not
-// such is [ErrFile], with the line, and nothing is taken from it. An error of r itself is returned wrapped.
+// such is [ErrFile], with the line, and nothing is taken from it; nor is one whose books cannot have had their former places. An
+// error of r itself is returned wrapped.
 func ParseJSONL(r io.Reader) (*Catalogue, error) {
 	data, err := decode(r)
 	if err != nil {
@@ -292,6 +287,13 @@ func (p *jsonl) add(line int, o object) error {
 		if o.Authors != nil {
 			b.Authors = *o.Authors
 		}
+		for _, former := range o.Former {
+			place, err := reference.Parse(former)
+			if err != nil || place.Levels() != 2 {
+				return wrong(line, "former has %q, and not the numbers of a category and of a book in it, as 3.14", former)
+			}
+			b.Former = append(b.Former, place)
+		}
 		p.books[o.ID], p.bookIn[o.ID], c.Books = b, o.Category, append(c.Books, b)
 	case "edition":
 		b := p.books[o.Book]
@@ -360,6 +362,9 @@ func (all *Catalogue) check() error {
 			}
 		}
 		if err := few(l.line, l.Last, len(l.Categories)); err != nil {
+			return err
+		}
+		if err := l.checkPlaces(); err != nil {
 			return err
 		}
 	}

@@ -139,6 +139,118 @@ func TestACSVFileThatPeopleWrite(t *testing.T) {
 	}
 }
 
+// TestARowInWhichSomethingIsWrongIsRefusedAlone, with what depends on it. Importing again does nothing to the others.
+func TestARowInWhichSomethingIsWrongIsRefusedAlone(t *testing.T) {
+	t.Parallel()
+	rows := []struct{ row, want string }{
+		{"Novels,b1,Emma,,e1,,,,abc,en,", `year: "abc" is not a year`},                            // would have made the category
+		{"Novels,b1,Emma,,e2,e1,,,1815,en,", "its book was refused"},                              // depends on it
+		{"Novels,b2,Persuasion,,e3,,,,1817,en,", ""},                                              // makes it
+		{"Novels,b2,Persuasion,,e4,e3,,,-1,en,", `year: "-1" is not a year`},                      // another edition
+		{"Novels,b2,Persuasion,,e5,e4,,,1900,en,", "the edition that it is based on was refused"}, // based on that
+		{"Novels,b2,Persuasion,,e6,e5,,,1901,en,", "the edition that it is based on was refused"}, // and so on
+		{"Novels,b2,Persuasion,,e7,,,,1902,en,", ""},                                              // not based on it
+		{"Novels,b2,Persuasion,,e8,e1,,,1903,en,", `the base "e1" is not an edition of the book above it in the file`},
+		{"Novels,b2,Persuasion,,e9,e99,,,1903,en,", `the base "e99" is not an edition of the book above it in the file`},
+		{"Novels,b2,Persuasion,,e3,,,,1904,en,", `edition: "e3" is that of another row, in line 4`},
+		{"Novels,b2,Another,,e10,,,,1904,en,", `book: "b2" has another category, title or authors in line 4`},
+		{"Plays,b2,Persuasion,,e11,,,,1904,en,", `book: "b2" has another category, title or authors in line 4`},
+		{"Plays,,,,,,123,,abc,en,", `year: "abc" is not a year; title: must not be empty; isbn: `},
+		{",,No category,,,,,,1999,en,", "category: must not be empty"},
+		{"Plays,,Faust,,,,,,2999,de,", "year: 2999 is not a year from "},
+		{"Plays,,Götz,,,,9783161484101,,,de,", "isbn: "},
+		{"Plays,,Nathan,,,,,,,de,", ""},
+	}
+	var file strings.Builder
+	file.WriteString(header)
+	for _, r := range rows {
+		file.WriteString(r.row + "\n")
+	}
+	s := newStore()
+	for _, dry := range []bool{true, false, false} {
+		c, err := exchange.ParseCSV(strings.NewReader(file.String()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		r, err := exchange.Importer{Runner: s, Log: s.log, Actor: "t", DryRun: dry}.Catalogue(t.Context(), "City", c)
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := r.Lines()
+		if r.Rows != len(rows) || len(lines) != len(rows) || r.Editions.Refused != 14 {
+			t.Fatalf("report %+v of %d lines for %d rows", r, len(lines), len(rows))
+		}
+		for i, l := range lines {
+			refused := l.Outcome == exchange.Refused
+			if want := rows[i].want; l.Line != i+2 || refused != (want != "") || !strings.HasPrefix(l.Detail, want) || refused != (l.Code != "") || l.Key == "" {
+				t.Errorf("dry run %v: %s is reported as %+v, want %q", dry, rows[i].row, l, want)
+			}
+		}
+	}
+	if got := s.export(t); strings.Count(got, `"kind":"book"`) != 2 || strings.Count(got, `"kind":"edition"`) != 3 || strings.Count(got, `"kind":"category"`) != 2 {
+		t.Errorf("imported:\n%s", got)
+	}
+	s.audited(t)
+}
+
+// TestABookThatIsThereFoundsNoCategory: it stays where it is, and its row says so.
+func TestABookThatIsThereFoundsNoCategory(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	for _, rows := range []string{"Novels,b,Emma,,e,,,,,,\n", "Plays,b,Emma,,e,,,,,,\n"} {
+		r := s.importing(t, "City", must(exchange.ParseCSV(strings.NewReader(header+rows))))
+		if refused := strings.HasPrefix(rows, "Plays"); refused != (r.Refusals() > 0) || refused != (r.Lines()[0].Code == "id-taken") {
+			t.Errorf("%s: %+v, %v", rows, r, r.Lines())
+		}
+	}
+	if got := s.export(t); strings.Contains(got, "Plays") {
+		t.Errorf("imported:\n%s", got)
+	}
+}
+
+// TestAFileThatGivesNumbersBackIsTakenWholeOrNotAtAll: a row that is refused would shift the numbers behind it.
+func TestAFileThatGivesNumbersBackIsTakenWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	lines := strings.SplitAfter(small(), "\n")
+	ids := strings.NewReplacer(id(11), id(12), id(21), id(22), id(31), id(33), `"number":2,"name"`, `"number":3,"name"`)
+	for name, test := range map[string]struct{ file, want string }{
+		"a title that is missing":     {strings.ReplaceAll(small(), "Emma", ""), "Line 5: title: must not be empty. Nothing of the file is taken, because the numbers behind it would shift."},
+		"a name that is missing":      {strings.ReplaceAll(small(), "Novels", " "), "Line 3: name: must not be empty."},
+		"a year that is none":         {strings.ReplaceAll(small(), "1815", "999"), "Line 7: year: 999 is not a year from 1000 to "},
+		"an ISBN that is none":        {strings.ReplaceAll(small(), "9780141439587", "9780141439588"), "Line 6: isbn: "},
+		"an ISBN of a first edition":  {strings.NewReplacer("9780141439587", "9780141439588", `"number":2,"isbn"`, `"number":1,"isbn"`).Replace(small()), "Line 6: isbn: "},
+		"an ISBN twice":               {strings.ReplaceAll(small(), `"year":1815`, `"isbn":"0-14-143958-0"`), "Line 7: the ISBN 9780141439587 is that of another edition in line 6."},
+		"a name twice":                {small() + ids.Replace(strings.ReplaceAll(lines[2]+lines[4]+lines[5], "Novels", "NOVELS ")), `Line 8: the name "NOVELS " is that of another category in line 3.`},
+		"the second of two libraries": {small() + strings.NewReplacer("00000000-", "11111111-", "Emma", "").Replace(small()), "Line 12: title: must not be empty."},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c, err := exchange.ParseJSONL(strings.NewReader(test.file))
+			if err != nil {
+				t.Fatal(err)
+			}
+			s := newStore()
+			for _, dry := range []bool{true, false} {
+				r, err := exchange.Importer{Runner: s, Log: s.log, Actor: "t", DryRun: dry}.Catalogue(t.Context(), "", c)
+				if !errors.Is(err, exchange.ErrFile) || !strings.HasPrefix(err.Error(), test.want) || r.Library != "" {
+					t.Errorf("dry run %v: %v, want %s", dry, err, test.want)
+				}
+			}
+			if p := must(s.log.Head(t.Context())).Position; p != 0 {
+				t.Errorf("%d events were stored", p)
+			}
+		})
+	}
+
+	// Where numbers are assigned anew, there is nothing to shift: the row alone is refused.
+	s := newStore()
+	s.jsonl(t, "", small())
+	other := strings.NewReplacer("00000000-", "11111111-", "Novels", "Plays", "9780141439587", "", "1815", "999").Replace(small())
+	if r := s.jsonl(t, "City", other); r.Editions.Refused != 1 || r.Editions.Created != 1 || r.Books.Created != 1 {
+		t.Errorf("report %+v, %v", r, r.Lines())
+	}
+}
+
 func TestSeveralLibrariesHaveNoOneName(t *testing.T) {
 	t.Parallel()
 	s := newStore()
@@ -216,15 +328,10 @@ func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
 		})
 	}
 	for name, test := range map[string]struct{ file, want string }{
-		"empty":                 {"", "Line 1: the file is empty."},
-		"wrong header":          {"a,b\n", "Line 1: the header is not category,book,"},
-		"too few columns":       {header + "a,b\n", "Line 2: it has 2 columns, and the header 11."},
-		"broken quoting":        {header + "\"a\n,,,\n", "Line 2: a quotation mark is missing"},
-		"no title":              {header + "a,,,,,,,,,,\n", "Line 2: it has no title."},
-		"no year":               {header + "a,,b,,,,,,x,,\n", `Line 2: the year is "x"`},
-		"no base":               {header + "a,,b,,,e,,,,,\n", `Line 2: its base "e"`},
-		"an edition twice":      {header + "a,,b,,e,,,,,,\na,,b,,e,,,,,,\n", `Line 3: the edition "e" is in the file already.`},
-		"a book somewhere else": {header + "a,k,b,,,,,,,,\nc,k,b,,,,,,,,\n", `Line 3: the book "k" has another category, title or authors in line 2.`},
+		"empty":           {"", "Line 1: the file is empty."},
+		"wrong header":    {"a,b\n", "Line 1: the header is not category,book,"},
+		"too few columns": {header + "a,b\n", "Line 2: it has 2 columns, and the header 11."},
+		"broken quoting":  {header + "\"a\n,,,\n", "Line 2: a quotation mark is missing"},
 	} {
 		t.Run("csv: "+name, func(t *testing.T) {
 			t.Parallel()
@@ -240,6 +347,8 @@ func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
 func FuzzParseJSONL(f *testing.F) {
 	f.Add([]byte(small()))
 	f.Add([]byte("\ufeff{}\n"))
+	f.Add([]byte(strings.Replace(small(), `"title"`, `"former":["1.3","2.1","3.2"],"title"`, 1)))
+	f.Add([]byte(strings.Replace(small(), `"title"`, `"former":["2.4","x"],"title"`, 1)))
 	for _, line := range []string{
 		"null", "{", "[1]", "\"", "1e999", `{"kind":"library"}x`, `{"kind":{}}`, `{"authors":[1]}`, `{"number":1.5}`, `{"number":9e99}`, `{"x":1}`,
 		`{"kind":"number","in":"library:` + id(1) + `","last":1}`,
@@ -254,6 +363,7 @@ func FuzzParseJSONL(f *testing.F) {
 // FuzzParseCSV: a file is refused, or it is one that comes back when it is written.
 func FuzzParseCSV(f *testing.F) {
 	f.Add([]byte(header + "Novels,,Emma,\"A; B\",,,,,1815,en,\nNovels,,Emma,A;B,e,,,,,,\n"))
+	f.Add([]byte(header + "Novels,b,Emma,,e,,,,x,,\nNovels,b,,,f,e,,,,,\n,b,Emma,,e,,,,,,\nNovels,b,Emma,,g,h,,,,,\n"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		again(t, data, exchange.ParseCSV, (*exchange.Catalogue).WriteCSV)
 	})

@@ -5,7 +5,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
+	"time"
 
 	"accession/modules/catalogue"
 	"accession/modules/catalogue/catalogueevents"
@@ -14,6 +17,7 @@ import (
 	"accession/modules/library"
 	"accession/modules/library/libraryevents"
 	"accession/platform/eventlog"
+	"accession/platform/isbn"
 	"accession/platform/problem"
 	"accession/platform/text"
 	"accession/platform/usecase"
@@ -34,12 +38,21 @@ const gone = "Uses up a number that had been used where this was imported from"
 //
 // Everything has its own id in the library that has the file's, and an id derived from library, format and the file's id in any
 // other. What is there already stays as it is. Into a library that has nothing else in it everything is added in the order of
-// its numbers, and what was used up between them is used up again, by adding and withdrawing something: so every number comes
-// back. Into any other, numbers are assigned anew ([Report.Anew]).
+// its numbers; books are added in the first of their places and moved on through the others; and what is used up beyond that is
+// used up again, by adding and withdrawing something. So every number comes back, and former references lead to their books.
+// Into any other library numbers are assigned anew ([Report.Anew]), and former places are left out.
+//
+// A row that is refused does not end the import. But where numbers are to come back, those behind it would shift: then a file
+// with such a row is refused before anything is stored ([ErrFile]).
 func (im Importer) Catalogue(ctx context.Context, name string, c *Catalogue) (*Report, error) {
 	report := &Report{Rows: c.Rows, DryRun: im.DryRun, warnings: map[int]string{}}
 	if name != "" && len(c.Libraries) > 1 {
 		return report, ErrSeveralLibraries
+	}
+	if c.source == "jsonl" {
+		if err := im.rehearse(ctx, name, c); err != nil {
+			return report, err
+		}
 	}
 	for _, l := range c.skipped {
 		report.Skipped++
@@ -48,27 +61,101 @@ func (im Importer) Catalogue(ctx context.Context, name string, c *Catalogue) (*R
 	}
 	for _, l := range c.Libraries {
 		r := restorer{run: &run{Importer: im, report: report}, source: c.source}
-		if err := r.all(ctx, cmp.Or(name, l.Name), name != "", l); err != nil {
+		if err := r.prepare(ctx, name, l); err != nil {
+			return report, err
+		}
+		if err := r.all(ctx); err != nil {
 			return report, err
 		}
 	}
 	return report, nil
 }
 
+// rehearse looks at everything that is to get its number back, and finds the row that would be refused.
+func (im Importer) rehearse(ctx context.Context, name string, c *Catalogue) error {
+	im.DryRun, im.Progress = true, nil
+	for _, l := range c.Libraries {
+		r := restorer{run: &run{Importer: im, report: &Report{}}, source: c.source}
+		if err := r.prepare(ctx, name, l); err != nil {
+			return err
+		}
+		if !r.restore {
+			continue
+		}
+		if err := l.checkRivals(); err != nil {
+			return err
+		}
+		if err := r.all(ctx); err != nil {
+			return err
+		}
+		for _, line := range r.report.Lines() {
+			if line.Outcome == Refused && !slices.Contains(follows, line.Code) {
+				return wrong(line.Line, "%s. Nothing of the file is taken, because the numbers behind it would shift", line.Detail)
+			}
+		}
+	}
+	return nil
+}
+
+// checkRivals finds what two things of a library cannot both have, and names that no category can.
+func (l *Library) checkRivals() error {
+	names, numbers := map[string]int{}, map[isbn.ISBN]int{}
+	for _, c := range l.Categories {
+		if _, err := text.Required(c.Name, longestName); err != nil {
+			return wrong(c.line, "name: %v", err)
+		}
+		name := text.Fold(c.Name)
+		if other, taken := names[name]; taken {
+			return wrong(max(c.line, other), "the name %q is that of another category in line %d", c.Name, min(c.line, other))
+		}
+		names[name] = c.line
+		for _, b := range c.Books {
+			for _, e := range b.Editions {
+				number, err := isbn.Parse(e.ISBN)
+				if err != nil || e.Withdrawn {
+					continue // it has none, or is refused for itself
+				}
+				if other, taken := numbers[number]; taken {
+					return wrong(max(e.line, other), "the ISBN %s is that of another edition in line %d", number, min(e.line, other))
+				}
+				numbers[number] = e.line
+			}
+		}
+	}
+	return nil
+}
+
+// Why something of a file is refused that has nothing wrong with itself.
+var (
+	errNoneTaken    = problem.New(problem.Refused, "category-refused", "none of its books was taken, or it is not a category itself")
+	errBookRefused  = problem.New(problem.Refused, "book-not-found", "its book was refused")
+	errFirstRefused = problem.New(problem.Refused, "edition-refused", "its first edition was refused")
+	errBaseRefused  = problem.New(problem.Refused, editions.ErrBaseEditionNotFound.Code, "the edition that it is based on was refused")
+
+	follows = []string{errNoneTaken.Code, errBookRefused.Code, errFirstRefused.Code, errBaseRefused.Code}
+)
+
 // restorer is the import of one library of a file under way.
 type restorer struct {
 	*run
 	source  string
-	own     bool // things have their own ids
-	restore bool // and get their numbers back
+	own     bool     // things have their own ids
+	restore bool     // and get their numbers back
+	shelves []*shelf // what is to be there
 	there   map[string]bool
 	gone    map[string]bool                     // what of it was withdrawn
 	last    map[string]int                      // by id, the last number used in a library, category or book
 	names   map[string]libraryevents.CategoryID // of live categories, folded
+	met     map[*Book]bool                      // what became of it is settled
+
+	// stood is where a book stood before the import, as long as that has not come to this place among those of the file. A book
+	// that stands in none of them was taken there by somebody: it stays.
+	stood map[catalogueevents.BookID]catalogueevents.Place
 }
 
-func (r *restorer) all(ctx context.Context, name string, byName bool, l *Library) error {
-	outcome, err := r.open(ctx, name, byName, l)
+// prepare finds or opens the library, and finds out what it has.
+func (r *restorer) prepare(ctx context.Context, name string, l *Library) error {
+	outcome, err := r.open(ctx, cmp.Or(name, l.Name), name != "", l)
 	if err != nil {
 		return err
 	}
@@ -80,15 +167,29 @@ func (r *restorer) all(ctx context.Context, name string, byName bool, l *Library
 			return err
 		}
 	}
-	if err := r.look(ctx, l); err != nil {
-		return err
+	return r.look(ctx, l)
+}
+
+// all brings in what is not there.
+func (r *restorer) all(ctx context.Context) error {
+	steps, stuck := schedule(r.shelves)
+	if stuck != nil {
+		return fmt.Errorf("schedule import: line %d has no place", stuck.line) // the file was checked
 	}
-	for _, c := range r.categoriesOf(l) {
+	for _, s := range steps {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
-		if err := r.category(ctx, c); err != nil {
+		if err := r.step(ctx, s); err != nil {
 			return err
+		}
+	}
+	for _, s := range r.shelves {
+		if !s.gone || !s.there {
+			continue
+		}
+		if err := r.withdraw(ctx, s.id.String(), library.WithdrawCategory{ID: s.id, Reason: gone}.Request(r.Actor)); err != nil {
+			return err // and not that a book left it too late before
 		}
 	}
 	return nil
@@ -135,7 +236,7 @@ func (r *restorer) open(ctx context.Context, name string, byName bool, l *Librar
 // look finds out what the library has, and from that whether numbers can be given back.
 func (r *restorer) look(ctx context.Context, l *Library) error {
 	r.there, r.gone, r.names = map[string]bool{}, map[string]bool{}, map[string]libraryevents.CategoryID{}
-	r.last = map[string]int{}
+	r.last, r.met, r.stood = map[string]int{}, map[*Book]bool{}, map[catalogueevents.BookID]catalogueevents.Place{}
 	called := map[libraryevents.CategoryID]string{}
 	var created []string
 	for env, err := range r.Log.Read(ctx, eventlog.Query{Tag: r.library.Tag()}) {
@@ -154,6 +255,9 @@ func (r *restorer) look(ctx context.Context, l *Library) error {
 			delete(called, e.Category)
 		case *catalogueevents.BookAdded:
 			r.there[e.Book.String()] = true
+			r.stood[e.Book] = catalogueevents.Place{Category: e.Category, Number: e.Number}
+		case *catalogueevents.BookMoved:
+			r.stood[e.Book] = catalogueevents.Place{Category: e.Category, Number: e.Number}
 		case *catalogueevents.BookWithdrawn:
 			r.gone[e.Book.String()] = true
 		case *editionsevents.EditionAdded:
@@ -166,13 +270,16 @@ func (r *restorer) look(ctx context.Context, l *Library) error {
 		r.names[text.Fold(name)] = id
 	}
 	// Only what this file brought may be in a library that gets its numbers back.
-	r.restore = true
+	r.restore, r.shelves = true, l.filled()
 	ours := map[string]bool{}
-	for _, c := range r.categoriesOf(l) {
-		ours[r.categoryID(c).String()] = true
+	for _, s := range r.shelves {
+		ours[r.categoryID(s.Category).String()] = true
 	}
 	for _, id := range created {
 		r.restore = r.restore && ours[id]
+	}
+	if !r.restore {
+		r.shelves = l.shelves(false)
 	}
 	r.report.Anew = r.report.Anew || (r.DryRun && !r.restore)
 	return nil
@@ -215,28 +322,31 @@ func (r *restorer) editionID(e *Edition) (id editionsevents.EditionID) {
 	return id
 }
 
-// What is to be added, in order: with numbers to give back, also something for each number that is used up.
-
-func (r *restorer) categoriesOf(l *Library) []*Category {
-	return filled(r.restore, l.Categories, l.Last, func(c *Category) int { return c.Number }, func(n int) *Category {
-		key := l.ID + "/" + strconv.Itoa(n)
-		c := &Category{ID: key, Name: "Withdrawn " + key, Number: n, gone: true}
-		c.Books = []*Book{goneBook(key, 1)}
-		return c
+// filled are the library's shelves, former places and all, with something for every number that is used up beyond that.
+func (l *Library) filled() []*shelf {
+	all := filled(l.shelves(true), l.Last, func(s *shelf) int { return s.Number }, func(n int) *shelf {
+		c := goneCategory(l.ID, n)
+		return &shelf{Category: c, stands: []stand{goneStand(c.ID, 1)}}
 	})
-}
-
-func (r *restorer) booksOf(c *Category) []*Book {
-	books := filled(r.restore, c.Books, c.Last, func(b *Book) int { return b.Number }, func(n int) *Book { return goneBook(c.ID, n) })
-	if len(books) == 0 { // a category is never created without one
-		books = append(books, goneBook(c.ID, 1))
+	for _, s := range all {
+		s.stands = filled(s.stands, s.Last, func(s stand) int { return s.number }, func(n int) stand { return goneStand(s.ID, n) })
 	}
-	return books
+	return all
 }
 
 func (r *restorer) editionsOf(b *Book) []*Edition {
-	return filled(r.restore, b.Editions, b.Last, func(e *Edition) int { return e.Number }, func(n int) *Edition { return goneEdition(b.ID, n) })
+	if !r.restore {
+		return b.Editions
+	}
+	return filled(b.Editions, b.Last, func(e *Edition) int { return e.Number }, func(n int) *Edition { return goneEdition(b.ID, n) })
 }
+
+func goneCategory(in string, n int) *Category {
+	key := in + "/" + strconv.Itoa(n)
+	return &Category{ID: key, Name: "Withdrawn " + key, Number: n, gone: true}
+}
+
+func goneStand(in string, n int) stand { return stand{goneBook(in, n), 0, true, n} }
 
 func goneBook(in string, n int) *Book {
 	key := in + "/" + strconv.Itoa(n)
@@ -249,10 +359,7 @@ func goneEdition(in string, n int) *Edition {
 
 // filled is what there is, by number, with something for every number up to last that nothing has; what has no number comes
 // behind.
-func filled[T any](fill bool, have []T, last int, number func(T) int, gone func(int) T) []T {
-	if !fill {
-		return have
-	}
+func filled[T any](have []T, last int, number func(T) int, gone func(int) T) []T {
 	var all []T
 	next := 1
 	for _, t := range have {
@@ -274,87 +381,138 @@ func filled[T any](fill bool, have []T, last int, number func(T) int, gone func(
 	return all
 }
 
-// category sees to it that the category is there, and all that is in it.
-func (r *restorer) category(ctx context.Context, c *Category) error {
-	id, books := r.categoryID(c), r.booksOf(c)
-	if c.gone && !r.there[id.String()] && r.last[r.library.String()] >= c.Number {
-		return nil // the number is used already
+// founding is how far an import has come with a category.
+type founding struct {
+	id    libraryevents.CategoryID // zero: it has not begun
+	there bool
+	past  bool // what would use up its number is not needed: that is used already
+}
+
+// begin finds out whether the category is there.
+func (r *restorer) begin(s *shelf) error {
+	if s.id = r.categoryID(s.Category); r.there[s.id.String()] {
+		s.there = true
+		return r.settleCategory(s.Category, Present, nil)
 	}
-	if there, ok := r.names[text.Fold(c.Name)]; ok && !r.there[id.String()] { // somebody else's: our books go beside theirs
-		id = there
-	}
-	if r.there[id.String()] {
-		if err := r.settleCategory(c, Present, nil); err != nil {
-			return err
-		}
-	} else {
-		founded := false
-		for i, b := range books {
-			outcome, err := r.create(ctx, id, c, b)
-			in, fatal := r.settleBook(b, outcome, err)
-			if fatal != nil {
-				return fatal
-			}
-			if founded = in; !in {
-				continue // the next book may do for the category
-			}
-			if err := r.settleCategory(c, outcome, nil); err != nil {
-				return err
-			}
-			if err := r.editions(ctx, b, true); err != nil {
-				return err
-			}
-			books = books[i+1:]
-			break
-		}
-		if !founded {
-			return r.settleCategory(c, Refused, problem.New(problem.Refused, "category-refused", "none of its books was taken, or it is not a category itself"))
-		}
-	}
-	for _, b := range books {
-		if err := r.book(ctx, id, b); err != nil {
-			return err
-		}
-	}
-	if c.gone {
-		return r.withdraw(ctx, id.String(), library.WithdrawCategory{ID: id, Reason: gone}.Request(r.Actor))
+	s.past = s.gone && r.last[r.library.String()] >= s.Number
+	if there, ok := r.names[text.Fold(s.Name)]; ok && !s.past { // somebody else's: our books go beside theirs
+		s.id, s.there = there, true
+		return r.settleCategory(s.Category, Present, nil)
 	}
 	return nil
 }
 
-func (r *restorer) create(ctx context.Context, id libraryevents.CategoryID, c *Category, b *Book) (Outcome, error) {
-	cmd := library.CreateCategory{ID: id, Library: r.library, Name: r.clean(c.Name), Book: r.addBook(id, b)}
-	outcome, receipt, err := r.request(ctx, cmd.Request(r.Actor))
-	if err == nil {
-		r.there[id.String()] = true
-		if e, ok := recorded[*libraryevents.CategoryCreated](receipt); ok {
-			r.renumbered(c.Number, e.Number)
+func (r *restorer) step(ctx context.Context, s step) error {
+	if s.in.id.IsZero() {
+		if err := r.begin(s.in); err != nil {
+			return err
 		}
-		r.added(b, receipt)
 	}
-	return outcome, err
+	switch {
+	case s.in.past:
+		return nil
+	case s.Book != nil:
+		return r.bring(ctx, s)
+	case !s.in.there:
+		return r.settleCategory(s.in.Category, Refused, errNoneTaken)
+	case s.in.gone:
+		return r.withdraw(ctx, s.in.id.String(), library.WithdrawCategory{ID: s.in.id, Reason: gone}.Request(r.Actor))
+	}
+	return nil
 }
 
-// book sees to it that the book is there, and its editions.
-func (r *restorer) book(ctx context.Context, in libraryevents.CategoryID, b *Book) error {
-	if err := ctx.Err(); err != nil {
-		return err
+// bring sees to it that the book has been in its place, and the first time that it is there, with its editions.
+func (r *restorer) bring(ctx context.Context, s step) error {
+	book := r.bookID(s.Book)
+	met, there := r.met[s.Book], r.there[book.String()]
+	if (s.Book.gone || !s.last) && !there && r.last[s.in.id.String()] >= s.number {
+		r.report.Anew = r.report.Anew || !s.Book.gone
+		return nil // the number is used already
 	}
-	outcome, err := Present, error(nil)
-	if !r.there[r.bookID(b).String()] {
-		if b.gone && r.last[in.String()] >= b.Number {
-			return nil // the number is used already
+	r.met[s.Book] = true
+	if !met && (!there || !s.in.there) { // what is there founds no category: that is refused
+		return r.add(ctx, s)
+	}
+	if !met {
+		if _, err := r.settleBook(s.Book, Present, nil); err != nil {
+			return err
 		}
-		var receipt usecase.Receipt
-		if outcome, receipt, err = r.request(ctx, r.addBook(in, b).Request(r.Actor)); err == nil {
-			r.added(b, receipt)
+		if err := r.editions(ctx, s.Book, true); err != nil {
+			return err
 		}
 	}
-	there, err := r.settleBook(b, outcome, err)
+	switch stood, before := r.stood[book]; {
+	case before && stood.Category == s.in.id && (stood.Number == s.number || s.number == 0):
+		delete(r.stood, book) // from here it goes on
+	case !before && there:
+		return r.move(ctx, s)
+	}
+	return nil
+}
+
+// add adds the book to the category, or creates that with it, and settles what becomes of both.
+func (r *restorer) add(ctx context.Context, s step) error {
+	cmd := r.addBook(s.in.id, s.Book)
+	req, founds := cmd.Request(r.Actor), !s.in.there
+	if founds {
+		req = library.CreateCategory{ID: s.in.id, Library: r.library, Name: r.clean(s.in.Name), Book: cmd}.Request(r.Actor)
+	}
+	outcome, receipt, err := Refused, usecase.Receipt{}, r.wrong(ctx, r.editionsOf(s.Book)[0], cmd)
+	if err == nil {
+		outcome, receipt, err = r.request(ctx, req)
+	}
+	if err == nil {
+		r.added(s, receipt)
+	}
+	in, err := r.settleBook(s.Book, outcome, err)
 	if err != nil {
 		return err
 	}
-	return r.editions(ctx, b, there)
+	if founds && in {
+		if e, ok := recorded[*libraryevents.CategoryCreated](receipt); ok {
+			r.renumbered(s.in.Number, e.Number)
+		}
+		s.in.there, r.there[s.in.id.String()] = true, true
+		if err := r.settleCategory(s.in.Category, outcome, nil); err != nil {
+			return err
+		}
+	}
+	return r.editions(ctx, s.Book, in)
+}
+
+// wrong is all that is wrong with a row in which something is: what its file's reader found, and what the command finds.
+func (r *restorer) wrong(ctx context.Context, e *Edition, cmd usecase.Command) error {
+	if e.wrong == nil {
+		return nil
+	}
+	return problem.Join(e.wrong, cmd.Execute(ctx, usecase.NewUnit(r.Log, time.Now())))
+}
+
+// move moves the book on to its next place. The request has a name, so two imports at once do not move it twice.
+func (r *restorer) move(ctx context.Context, s step) error {
+	if r.DryRun {
+		return nil // it is not where it is to be moved from
+	}
+	if !s.last && r.last[s.in.id.String()] >= s.number {
+		r.report.Anew = true
+		return nil // the number is used already
+	}
+	req := catalogue.MoveBook{ID: r.bookID(s.Book), To: s.in.id}.Request(r.Actor)
+	req.Key = string(r.bookID(s.Book).Tag()) + "/place/" + strconv.Itoa(s.at)
+	req.Fingerprint = usecase.Fingerprint(s.in.id)
+	_, receipt, err := r.request(ctx, req)
+	if e, ok := recorded[*catalogueevents.BookMoved](receipt); ok {
+		r.renumbered(s.number, e.Number)
+	}
+	if err != nil {
+		switch problem.Of(err).Kind {
+		case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound: // somebody has withdrawn one of the two since
+			r.report.Anew = true
+		default:
+			return err
+		}
+	}
+	return nil
 }
 
 func (r *restorer) addBook(in libraryevents.CategoryID, b *Book) catalogue.AddBook {
@@ -389,11 +547,11 @@ func (r *restorer) imprint(e *Edition) editions.Imprint {
 }
 
 // added notes that a book and its first edition are there.
-func (r *restorer) added(b *Book, receipt usecase.Receipt) {
-	first := r.editionsOf(b)[0]
-	r.there[r.bookID(b).String()], r.there[r.editionID(first).String()] = true, true
+func (r *restorer) added(s step, receipt usecase.Receipt) {
+	first := r.editionsOf(s.Book)[0]
+	r.there[r.bookID(s.Book).String()], r.there[r.editionID(first).String()] = true, true
 	if e, ok := recorded[*catalogueevents.BookAdded](receipt); ok {
-		r.renumbered(b.Number, e.Number)
+		r.renumbered(s.number, e.Number)
 	}
 }
 
@@ -410,15 +568,22 @@ func (r *restorer) editions(ctx context.Context, b *Book, in bool) error {
 		if e.gone && !r.there[id.String()] && (!in || r.last[r.bookID(b).String()] >= e.Number) {
 			continue // the number is used already
 		}
-		if !in {
-			err = problem.New(problem.Refused, "book-not-found", "its book was refused")
-		} else if !r.there[id.String()] {
-			base := before
-			if e.Base != "" {
-				base = ids[e.Base]
-			}
+		base := before
+		if e.Base != "" {
+			base = ids[e.Base]
+		}
+		cmd := editions.AddEdition{ID: id, Book: r.bookID(b), Base: base, Imprint: r.imprint(e)}
+		switch {
+		case e.wrong != nil:
+			err = r.wrong(ctx, e, cmd)
+		case !in:
+			err = errBookRefused
+		case r.there[id.String()]:
+		case e.Base != "" && !r.there[base.String()]:
+			err = errBaseRefused
+		default:
 			var receipt usecase.Receipt
-			outcome, receipt, err = r.request(ctx, editions.AddEdition{ID: id, Book: r.bookID(b), Base: base, Imprint: r.imprint(e)}.Request(r.Actor))
+			outcome, receipt, err = r.request(ctx, cmd.Request(r.Actor))
 			if err == nil {
 				r.there[id.String()] = true
 				if added, ok := recorded[*editionsevents.EditionAdded](receipt); ok {
@@ -433,7 +598,7 @@ func (r *restorer) editions(ctx context.Context, b *Book, in bool) error {
 		} else if _, err := r.settle(e.line, e.ID, outcome, err, &r.report.Editions); err != nil {
 			return err
 		}
-		if r.there[id.String()] {
+		if r.there[id.String()] && e.wrong == nil {
 			before = id
 		}
 	}
@@ -463,8 +628,10 @@ func (r *restorer) withdraw(ctx context.Context, id string, req usecase.Request)
 	if r.DryRun || r.gone[id] {
 		return nil
 	}
-	_, _, err := r.request(ctx, req)
-	if err != nil && problem.Of(err).Kind != problem.NotFound && !errors.Is(err, editions.ErrLastEdition) {
+	switch _, _, err := r.request(ctx, req); {
+	case errors.Is(err, catalogue.ErrCategoryNotEmpty):
+		return nil // somebody uses it, or a book is to leave it later than the file's order has it
+	case err != nil && problem.Of(err).Kind != problem.NotFound && !errors.Is(err, editions.ErrLastEdition):
 		return err // else it is withdrawn by now, or what was to stay was refused
 	}
 	r.gone[id] = true
@@ -492,10 +659,19 @@ func (r *restorer) settleBook(b *Book, outcome Outcome, err error) (in bool, fat
 	switch {
 	case b.gone:
 		return err == nil, err
+	case r.source == "csv" && outcome == Present && b.Editions[0].wrong != nil:
+		r.report.Books.count(Present)
+		_, fatal = r.settle(b.line, b.Editions[0].ID, Refused, b.Editions[0].wrong, &r.report.Editions)
+		return true, fatal
 	case r.source == "csv":
 		return r.settle(b.line, b.Editions[0].ID, outcome, err, &r.report.Books, &r.report.Editions)
 	}
-	in, fatal = r.settle(b.line, b.ID, outcome, err, &r.report.Books)
+	ofBook := err
+	if e := (*problem.Error)(nil); errors.As(err, &e) && len(e.Fields) > 0 &&
+		!slices.ContainsFunc(e.Fields, func(f problem.Field) bool { return !strings.Contains(f.Location, "edition.") }) {
+		ofBook = errFirstRefused
+	}
+	in, fatal = r.settle(b.line, b.ID, outcome, ofBook, &r.report.Books)
 	if first := r.editionsOf(b)[0]; fatal == nil && !first.gone {
 		_, fatal = r.settle(first.line, first.ID, outcome, err, &r.report.Editions)
 	}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"regexp"
 	"slices"
 	"strings"
 	"syscall"
@@ -95,6 +96,10 @@ func (h *home) live() (library string) {
 	remove(s, "/editions/"+second.ID)
 	third := edition(novels.Book.Edition.ID, fields{"isbn": "9780141439587", "year": 2003})
 	send(s, http.MethodPatch, "/editions/"+third.ID, fields{"isbn": nil, "format": "paperback"})
+	traveller := create[made](s, "/categories/"+poems.ID+"/books", newBook("Around"))
+	for _, to := range []made{plays, poems, plays} {
+		send(s, http.MethodPost, "/books/"+traveller.ID+"/move", fields{"category_id": to.ID})
+	}
 	remove(s, "/books/"+poems.Book.ID)
 	remove(s, "/categories/"+poems.ID)
 	send(s, http.MethodPatch, "/categories/"+plays.ID, fields{"name": "poems"}) // the name is free again
@@ -110,10 +115,11 @@ func (h *home) live() (library string) {
 
 // exported is a line of an export.
 type exported struct {
-	ID        string `json:"id"`
-	LibraryID string `json:"library_id"`
-	Reference string `json:"reference"`
-	In        string `json:"in"`
+	ID        string   `json:"id"`
+	LibraryID string   `json:"library_id"`
+	Reference string   `json:"reference"`
+	Former    []string `json:"former"`
+	In        string   `json:"in"`
 }
 
 func lines(t *testing.T, file string) (all []exported) {
@@ -129,7 +135,7 @@ func lines(t *testing.T, file string) (all []exported) {
 }
 
 // TestAnExportIsTheSameAfterItsImport: export, import into an empty database, export is the identity, wherever each lies; every
-// reference leads to the same thing, and what is added next gets the same number.
+// reference leads to the same thing, also a former one, and what is added next gets the same number.
 func TestAnExportIsTheSameAfterItsImport(t *testing.T) {
 	t.Parallel()
 	for from, origin := range homes {
@@ -141,6 +147,7 @@ func TestAnExportIsTheSameAfterItsImport(t *testing.T) {
 			if r.exit != 0 || r.err != "" {
 				t.Fatalf("export: exit %d, stderr %q", r.exit, r.err)
 			}
+			h.refersAs(t, r.out, library)
 			for to, empty := range homes {
 				other := empty(t)
 				other.write("f.jsonl", r.out)
@@ -165,24 +172,24 @@ func TestAnExportIsTheSameAfterItsImport(t *testing.T) {
 	}
 }
 
-// refersAs checks that the references of an export lead to the things they are of. Of former references an export only knows that
-// they are used up: they lead to something that is withdrawn.
+// refersAs checks that the references of an export lead to the things they are of, former ones too, with the present ones inside.
+// Those of what was withdrawn lead to something that is withdrawn.
 func (h *home) refersAs(t *testing.T, file, library string) {
 	t.Helper()
 	s := h.serve()
 	type answer struct {
 		Category      made
 		Book, Edition *struct {
-			ID        string
-			Withdrawn bool
+			ID, Reference string
+			Withdrawn     bool
 		}
 	}
-	n := 0
+	now, former := 0, 0
 	for _, e := range lines(t, file) {
 		if e.Reference == "" {
 			continue
 		}
-		n++
+		now++
 		got := get[answer](s, "/libraries/"+e.LibraryID+"/references/"+e.Reference, 1)
 		id := got.Category.ID
 		if got.Edition != nil {
@@ -193,13 +200,23 @@ func (h *home) refersAs(t *testing.T, file, library string) {
 		if id != e.ID {
 			t.Errorf("%s leads to %s, want %s", e.Reference, id, e.ID)
 		}
+		for _, was := range e.Former {
+			former++
+			for reference, want := range map[string]string{was: e.Reference, was + ".1": e.Reference + ".1"} {
+				got := get[answer](s, "/libraries/"+e.LibraryID+"/references/"+reference, 1)
+				if got.Book == nil || got.Book.ID != e.ID || got.Book.Withdrawn || got.Book.Reference != e.Reference ||
+					(got.Edition != nil) != (want != e.Reference) || got.Edition != nil && got.Edition.Reference != want {
+					t.Errorf("the former reference %s leads to %+v, want %s of %s", reference, got, want, e.ID)
+				}
+			}
+		}
 	}
-	if n != 22 {
-		t.Errorf("%d references were looked up, want 22", n)
+	if now != 24 || former != 5 {
+		t.Errorf("%d references and %d former ones were looked up, want 24 and 5", now, former)
 	}
-	for _, former := range []string{"1.2", "1.3"} { // of one that moved, of one that was withdrawn
-		if got := get[answer](s, "/libraries/"+library+"/references/"+former, 1); got.Book == nil || !got.Book.Withdrawn {
-			t.Errorf("%s leads to %+v", former, got)
+	for _, gone := range []string{"1.3", "3.1"} { // of a book that was withdrawn, the second with its category
+		if got := get[answer](s, "/libraries/"+library+"/references/"+gone, 1); got.Book == nil || !got.Book.Withdrawn {
+			t.Errorf("%s leads to %+v", gone, got)
 		}
 	}
 	s.stop(syscall.SIGTERM)
@@ -255,7 +272,7 @@ func TestACSVExportComesBack(t *testing.T) {
 	before := other.files()
 	dry := object[report](other, "import", "Town.csv", "--format", "csv", "--dry-run")
 	other.unchanged(before)
-	want := report{Rows: 7, DryRun: true, Categories: counts{Created: 3}, Books: counts{Created: 5}, Editions: counts{Created: 7}}
+	want := report{Rows: 8, DryRun: true, Categories: counts{Created: 3}, Books: counts{Created: 6}, Editions: counts{Created: 8}}
 	reported(t, dry, want)
 	want.DryRun = false
 	got := other.run("import", "Town.csv", "--format", "csv", "--workers", "8", "--output", "json", "--report", "r.jsonl")
@@ -268,10 +285,10 @@ func TestACSVExportComesBack(t *testing.T) {
 		t.Fatal(err)
 	}
 	reported(t, did, want)
-	if n := strings.Count(other.read("r.jsonl"), `"outcome":"created"`); n != 7 {
+	if n := strings.Count(other.read("r.jsonl"), `"outcome":"created"`); n != 8 {
 		t.Errorf("%d rows are reported as created", n)
 	}
-	want.Categories, want.Books, want.Editions = counts{Present: 3}, counts{Present: 5}, counts{Present: 7}
+	want.Categories, want.Books, want.Editions = counts{Present: 3}, counts{Present: 6}, counts{Present: 8}
 	reported(t, object[report](other, "import", "Town.csv", "--format", "csv"), want)
 
 	// The same rows again, under other names of things.
@@ -336,6 +353,69 @@ func TestImportsOfOurFilesThatAreKilled(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestARowOfACSVFileThatIsWrongIsReported: a row in whose fields something is wrong is refused alone; a file that is none of ours,
+// as a whole.
+func TestARowOfACSVFileThatIsWrongIsReported(t *testing.T) {
+	t.Parallel()
+	const header = "category,book,title,authors,edition,base,isbn,publisher,year,language,format\n"
+	h := newHome(t)
+	h.write("f.csv", header+
+		"Novels,a,,,a1,,,,,,\n"+
+		"Novels,b,Emma,,b1,,,,abc,,\n"+
+		"Novels,b,Emma,,b2,b1,,,1815,,\n"+
+		"Novels,c,Faust,,c1,,,,1808,,\n"+
+		"Novels,c,Faust,,c2,x,,,1809,,\n"+
+		"Novels,d,Odes,,d1,,,,3000,,\n")
+	for _, outcome := range []string{"created", "present"} {
+		r := h.run("import", "f.csv", "--format", "csv", "--report", "r.jsonl")
+		if r.exit != 4 || !strings.Contains(r.err, "Refused: 8. With --report FILE every row is listed with the reason.") { // 5 rows, 3 of them books
+			t.Errorf("exit %d, stderr:\n%s", r.exit, r.err)
+		}
+		got := regexp.MustCompile(`1000 to [0-9]+`).ReplaceAllString(h.read("r.jsonl"), "1000 to YEAR")
+		want := `{"line":2,"key":"a1","outcome":"refused","code":"invalid","detail":"title: must not be empty"}
+{"line":3,"key":"b1","outcome":"refused","code":"invalid","detail":"year: \"abc\" is not a year"}
+{"line":4,"key":"b2","outcome":"refused","code":"book-not-found","detail":"its book was refused"}
+{"line":5,"key":"c1","outcome":"` + outcome + `"}
+{"line":6,"key":"c2","outcome":"refused","code":"base-edition-not-found","detail":"the base \"x\" is not an edition of the book above it in the file"}
+{"line":7,"key":"d1","outcome":"refused","code":"invalid","detail":"year: 3000 is not a year from 1000 to YEAR"}
+`
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("report differs (-want +got):\n%s", diff)
+		}
+	}
+	for _, broken := range []string{"", "category,book\n", header + "Novels,a,Emma\n", header + "\"Novels,a\n"} {
+		h.write("broken.csv", broken)
+		before := h.files()
+		if r := h.run("import", "broken.csv", "--format", "csv", "--report", "none.jsonl"); r.exit != 1 || !strings.Contains(r.err, "Line ") {
+			t.Errorf("%q: exit %d, stderr:\n%s", broken, r.exit, r.err)
+		}
+		h.unchanged(before)
+	}
+}
+
+// TestAFileWithNumbersIsTakenWholeOrNotAtAll: a row that is refused would shift those behind it.
+func TestAFileWithNumbersIsTakenWholeOrNotAtAll(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.partOfFeed(20)
+	h.do("import", "part.csv", "--library", "L")
+	file := h.do("export")
+	other := newHome(t)
+	other.write("f.jsonl", strings.Replace(file, `"title":"`, `"title":"`+strings.Repeat("x", 1001), 1))
+	r := other.run("import", "f.jsonl", "--format", "jsonl")
+	if r.exit != 1 || !strings.Contains(r.err, "Line 3: title: is 1,0") || !strings.Contains(r.err, "Nothing of the file is taken") {
+		t.Errorf("exit %d, stderr:\n%s", r.exit, r.err)
+	}
+	if out := other.do("export"); out != "" {
+		t.Errorf("imported:\n%s", out)
+	}
+	other.write("f.jsonl", file)
+	other.do("import", "f.jsonl", "--format", "jsonl")
+	if other.do("export") != file {
+		t.Error("mended, the file does not come in as it is")
 	}
 }
 

@@ -1,0 +1,315 @@
+package exchange_test
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"accession/modules/catalogue"
+	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/editions/editionsevents"
+	"accession/modules/exchange"
+	"accession/modules/library"
+	"accession/modules/library/libraryevents"
+	"accession/platform/usecase"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+// travels is a library in which two books have come around: back to where they were, out of a category that then was empty, and
+// through two that were withdrawn.
+func travels(t *testing.T) *store {
+	t.Helper()
+	s := newStore()
+	lib := libraryevents.NewLibraryID()
+	s.do(t, library.OpenLibrary{ID: lib, Name: "City"}.Request("t"))
+	found := func(name string) (libraryevents.CategoryID, catalogueevents.BookID) {
+		c := library.CreateCategory{ID: libraryevents.NewCategoryID(), Library: lib, Name: name, Book: catalogue.AddBook{
+			ID: catalogueevents.NewBookID(), Title: "First of " + name, Edition: catalogue.FirstEdition{ID: editionsevents.NewEditionID()},
+		}}
+		s.do(t, c.Request("t"))
+		return c.ID, c.Book.ID
+	}
+	move := func(b catalogueevents.BookID, to ...libraryevents.CategoryID) {
+		for _, c := range to {
+			s.do(t, catalogue.MoveBook{ID: b, To: c}.Request("t"))
+		}
+	}
+	novels, emma := found("Novels")
+	plays, faust := found("Plays")
+	poems, odes := found("Poems")
+	move(emma, plays, poems, novels)
+	move(faust, poems, novels)
+	essays, essais := found("Essays")
+	move(emma, essays, novels)
+	for _, b := range []catalogueevents.BookID{odes, essais} {
+		s.do(t, catalogue.WithdrawBook{ID: b}.Request("t"))
+	}
+	for _, c := range []libraryevents.CategoryID{poems, essays} {
+		s.do(t, library.WithdrawCategory{ID: c}.Request("t"))
+	}
+	return s
+}
+
+func TestFormerReferencesComeBack(t *testing.T) {
+	t.Parallel()
+	s := travels(t)
+	file := s.export(t)
+	for _, want := range []string{`"reference":"1.4","former":["1.1","2.2","3.2","1.2","4.2"]`, `"reference":"1.3","former":["2.1","3.3"]`} {
+		if !strings.Contains(file, want) {
+			t.Errorf("%s is not in\n%s", want, file)
+		}
+	}
+	if n := len(s.references(t)); n != 9 {
+		t.Errorf("%d references lead to live books, want 9", n)
+	}
+	other := newStore()
+	other.restored(t, file, other.jsonl(t, "", file), s)
+	other.audited(t)
+
+	// Under ids of its own, too.
+	third := newStore()
+	third.do(t, library.OpenLibrary{ID: libraryevents.NewLibraryID(), Name: "Town"}.Request("t"))
+	if r := third.jsonl(t, "Town", file); r.Refusals() > 0 || r.Anew || len(third.references(t)) != 9 {
+		t.Errorf("refused %v, numbered anew %v, references %v", r.Lines(), r.Anew, third.references(t))
+	}
+	third.audited(t)
+}
+
+// TestAnImportOfMovedBooksThatWasCutOffGoesOn stops an import after each of its commands.
+func TestAnImportOfMovedBooksThatWasCutOffGoesOn(t *testing.T) {
+	t.Parallel()
+	from := travels(t)
+	file := from.export(t)
+	for n := 1; ; n++ {
+		s, left := newStore(), n
+		limited := runner(func(r usecase.Request) (usecase.Receipt, error) {
+			if left--; left < 0 {
+				return usecase.Receipt{}, errors.New("cut off")
+			}
+			return s.Run(t.Context(), r)
+		})
+		_, err := exchange.Importer{Runner: limited, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", must(exchange.ParseJSONL(strings.NewReader(file))))
+		s.restored(t, file, s.jsonl(t, "", file), from)
+		s.audited(t)
+		if t.Failed() {
+			t.Fatal("cut off after ", n)
+		}
+		if err == nil {
+			return
+		}
+	}
+}
+
+// TestTwoImportsOfMovedBooksAtOnceMoveNothingTwice runs a second import before each command of the first.
+func TestTwoImportsOfMovedBooksAtOnceMoveNothingTwice(t *testing.T) {
+	t.Parallel()
+	from := travels(t)
+	file := from.export(t)
+	for n := 1; ; n++ {
+		s, left := newStore(), n
+		meanwhile := runner(func(r usecase.Request) (usecase.Receipt, error) {
+			if left--; left == 0 {
+				s.jsonl(t, "", file)
+			}
+			return s.Run(t.Context(), r)
+		})
+		_, err := exchange.Importer{Runner: meanwhile, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", must(exchange.ParseJSONL(strings.NewReader(file))))
+		if err != nil {
+			t.Fatal(err)
+		}
+		same(t, fmt.Sprint("a second import before command ", n), file, s.export(t))
+		if t.Failed() || left > 0 {
+			return
+		}
+	}
+}
+
+// TestSomebodyAddsABookMeanwhile: before each command of an import in turn, a book comes into every category there is. Whether the
+// import is cut off there or not, it is finished in the end; if it is not, all books come to where they stand in the file.
+func TestSomebodyAddsABookMeanwhile(t *testing.T) {
+	t.Parallel()
+	file := travels(t).export(t)
+	titles := func(s *store, category string) (all []string) {
+		for _, l := range s.read(t).Libraries {
+			for _, c := range l.Categories {
+				for _, b := range c.Books {
+					if c.Name == category && b.Title != "Somebody's" {
+						all = append(all, b.Title)
+					}
+				}
+			}
+		}
+		slices.Sort(all)
+		return all
+	}
+	for n := 1; ; n++ {
+		done := false
+		for _, cut := range []bool{false, true} {
+			s, left := newStore(), n
+			meanwhile := runner(func(r usecase.Request) (usecase.Receipt, error) {
+				if left--; left != 0 {
+					return s.Run(t.Context(), r)
+				}
+				for _, l := range s.read(t).Libraries {
+					for _, c := range l.Categories {
+						s.do(t, catalogue.AddBook{
+							ID: catalogueevents.NewBookID(), Category: must(parseCategory(c.ID)), Title: "Somebody's",
+							Edition: catalogue.FirstEdition{ID: editionsevents.NewEditionID()},
+						}.Request("t"))
+					}
+				}
+				if cut {
+					return usecase.Receipt{}, errors.New("cut off")
+				}
+				return s.Run(t.Context(), r)
+			})
+			_, err := exchange.Importer{Runner: meanwhile, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", must(exchange.ParseJSONL(strings.NewReader(file))))
+			done = done || left > 0
+			if err != nil && (!cut || left > 0) {
+				t.Fatalf("before command %d: %v", n, err)
+			}
+			s.jsonl(t, "", file)
+			if !cut {
+				if diff := cmp.Diff([]string{"First of Novels", "First of Plays"}, titles(s, "Novels")); diff != "" {
+					t.Fatalf("before command %d (-want +got):\n%s", n, diff)
+				}
+			}
+			before := s.export(t)
+			s.jsonl(t, "", file)
+			same(t, fmt.Sprint("importing again after command ", n), before, s.export(t))
+			s.audited(t)
+		}
+		if done {
+			return
+		}
+	}
+}
+
+func parseCategory(s string) (c libraryevents.CategoryID, err error) {
+	return c, c.UnmarshalText([]byte(s))
+}
+
+// TestABookThatWasPlacedOtherwiseStays: an import takes no book away from where somebody has put it.
+func TestABookThatWasPlacedOtherwiseStays(t *testing.T) {
+	t.Parallel()
+	file := travels(t).export(t)
+	older := regexp.MustCompile(`,"former":[^]]*]`).ReplaceAllString(file, "") // as before there were former places in files
+	for name, first := range map[string]string{"this file": file, "an older one": older} {
+		for _, moved := range []bool{false, true} {
+			t.Run(fmt.Sprint("after ", name, ", moved ", moved), func(t *testing.T) {
+				t.Parallel()
+				s := newStore()
+				if r := s.jsonl(t, "", first); r.Refusals() > 0 || r.Anew {
+					t.Errorf("refused %v, numbered anew %v", r.Lines(), r.Anew)
+				}
+				if moved {
+					c := s.read(t).Libraries[0]
+					var book catalogueevents.BookID
+					var plays libraryevents.CategoryID
+					if err := errors.Join(book.UnmarshalText([]byte(c.Categories[0].Books[1].ID)), plays.UnmarshalText([]byte(c.Categories[1].ID))); err != nil {
+						t.Fatal(err)
+					}
+					s.do(t, catalogue.MoveBook{ID: book, To: plays}.Request("t"))
+				}
+				want := s.export(t)
+				if r := s.jsonl(t, "", file); r.Refusals() > 0 {
+					t.Errorf("refused: %v", r.Lines())
+				}
+				same(t, "importing again", want, s.export(t))
+			})
+		}
+	}
+}
+
+func TestIntoALibraryThatIsNotEmptyFormerPlacesAreLeftOut(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	s.jsonl(t, "", small())
+	file := travels(t).export(t)
+	if r := s.jsonl(t, "City", file); r.Refusals() > 0 || !r.Anew || r.Books.Created != 2 {
+		t.Errorf("report %+v, %v", r, r.Lines())
+	}
+	got := s.export(t)
+	if strings.Contains(got, "former") {
+		t.Errorf("books were moved:\n%s", got)
+	}
+	if r := s.jsonl(t, "City", file); r.Books.Present != 2 {
+		t.Errorf("again: %+v", r)
+	}
+	same(t, "importing again", got, s.export(t))
+	s.audited(t)
+}
+
+// TestPlacesThatContradictEachOtherAreRefused: such a file is refused before anything is created.
+func TestPlacesThatContradictEachOtherAreRefused(t *testing.T) {
+	t.Parallel()
+	// Each category has used the numbers 1 to 3. A book is given by its number and its former places.
+	file := func(books ...[]string) string {
+		var b strings.Builder
+		b.WriteString(`{"kind":"library","id":"` + id(1) + `","name":"City"}` + "\n" + `{"kind":"number","in":"library:` + id(1) + `","last":3}` + "\n")
+		for c, books := range books {
+			category := id(10 + c)
+			fmt.Fprintf(&b, `{"kind":"category","id":%q,"library_id":%q,"number":%d,"name":"C%d"}`+"\n", category, id(1), c+1, c+1)
+			fmt.Fprintf(&b, `{"kind":"number","in":"category:%s","last":3}`+"\n", category)
+			for i, book := range books {
+				number, former, _ := strings.Cut(book, " ")
+				if former = strings.ReplaceAll(former, " ", `","`); former != "" {
+					former = `,"former":["` + former + `"]`
+				}
+				n := 100*c + i
+				fmt.Fprintf(&b, `{"kind":"book","id":%q,"category_id":%q,"number":%s,"title":"T"%s}`+"\n", id(1000+n), category, number, former)
+				fmt.Fprintf(&b, `{"kind":"edition","id":%q,"book_id":%q,"number":1}`+"\n", id(2000+n), id(1000+n))
+			}
+		}
+		return b.String()
+	}
+	for name, test := range map[string]struct {
+		want  string
+		books [][]string
+	}{
+		"no place":                     {`Line 5: former has "1.1.1", and not the numbers of a category and of a book in it, as 3.14.`, [][]string{{"2 1.1.1"}}},
+		"number 0":                     {`Line 5: former has "1.0", and not`, [][]string{{"2 1.0"}}},
+		"two books in one place":       {"Line 9: the place 1.1 is taken by another book in the file, or by this one before.", [][]string{{"1"}, {"1 1.1"}}},
+		"two that were in one place":   {"Line 7: the place 2.1 is taken", [][]string{{"2 2.1", "3 2.1"}, {}}},
+		"the same place twice":         {"Line 7: the place 1.2 is taken", [][]string{{}, {"3 1.2 2.2 1.2"}}},
+		"the present place before":     {"Line 7: the place 2.2 is taken", [][]string{{}, {"2 2.2 1.2"}}},
+		"behind the last of a number":  {"Line 7: its former place 1.4 was never used: the last number in that category is 3.", [][]string{{}, {"2 1.4"}}},
+		"behind the last category":     {"Line 5: its former place 4.1 is in no category: the last number of one is 3.", [][]string{{"2 4.1"}}},
+		"within a category":            {"Line 5: from its former place 1.1 it cannot have moved within the category.", [][]string{{"2 1.1"}}},
+		"founding by a move":           {"Line 7: the book was moved to the first number of a category, and a category begins with a book that is new.", [][]string{{}, {"1 1.2"}}},
+		"a later number before":        {"Line 7: the book cannot have had its places in this order beside the other books in the file.", [][]string{{}, {"2 2.3 1.3"}}},
+		"each waits for the other":     {"Line 5: the book cannot have had its places in this order", [][]string{{"2 2.3"}, {"2 1.3"}}},
+		"too much in one that is gone": {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"2 2.200000"}}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			_, err := exchange.ParseJSONL(strings.NewReader(file(test.books...)))
+			if !errors.Is(err, exchange.ErrFile) || !strings.HasPrefix(err.Error(), test.want) {
+				t.Errorf("%v, want %s", err, test.want)
+			}
+		})
+	}
+	for name, books := range map[string][][]string{
+		"moved on":                    {{}, {"2 1.1"}},
+		"two that change places":      {{"3 2.1"}, {"3 1.2"}},
+		"around":                      {{"3 1.2 2.2 3.2 2.3", "1"}, {}},
+		"through one that is gone":    {{"3 2.3", "2 2.2 3.2"}},
+		"before what is not numbered": {{"1", "2 2.1"}, {}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStore()
+			if r := s.jsonl(t, "", file(books...)); r.Refusals() > 0 || r.Anew {
+				t.Errorf("refused %v, numbered anew %v", r.Lines(), r.Anew)
+			}
+			s.audited(t)
+			other := newStore()
+			exported := s.export(t)
+			other.restored(t, exported, other.jsonl(t, "", exported), s)
+		})
+	}
+}
