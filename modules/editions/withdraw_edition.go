@@ -2,6 +2,7 @@ package editions
 
 import (
 	"context"
+	"errors"
 
 	"accession/modules/catalogue/catalogueevents"
 	"accession/modules/editions/editionsevents"
@@ -55,7 +56,10 @@ func (c WithdrawEditions) Execute(ctx context.Context, u *usecase.Unit) error {
 		return err
 	}
 	for _, id := range ids {
-		if _, err := fold(ctx, u, id, 0); err != nil {
+		switch _, err := fold(ctx, u, id, 0); {
+		case errors.Is(err, ErrEditionNotFound):
+			continue // somebody has withdrawn it since
+		case err != nil:
 			return err
 		}
 		u.Record(id.Tag(), &editionsevents.EditionWithdrawn{Edition: id, Book: c.Book, Category: c.Category, Library: c.Library, Reason: c.Reason})

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"runtime/debug"
+	"slices"
 	"time"
 
 	"accession/platform/event"
@@ -382,16 +383,20 @@ func (a *attempt) heldByOthers(ctx context.Context) []Key {
 	return keys
 }
 
-// laneFull is the refusal of who found no room in the lane. It concerns those constraints because of which it lines up.
+// laneFull is the refusal of who found no room in the lane. It concerns those constraints because of which it lines up, and says
+// one of them: a sequence, if there is one.
 func (a *attempt) laneFull(err error) error {
-	e := ErrQueueFull.Because(err)
-	for i, name := range a.plan.lining() {
+	names := a.plan.lining()
+	for _, name := range names {
 		a.countOne(name, Busy)
-		if i == 0 {
-			e = a.at(e, Key{Constraint: name, Scope: a.plan.rivalry[name]})
+	}
+	e := ErrQueueFull.Because(err)
+	for _, g := range a.plan.load.Guards {
+		if slices.Contains(names, g.Constraint) {
+			return a.later(a.at(e, g))
 		}
 	}
-	return a.later(e)
+	return a.later(a.at(e, Key{Constraint: names[0], Scope: a.plan.rivalry[names[0]]}))
 }
 
 // at is a copy of e that says which constraint it is about, where.

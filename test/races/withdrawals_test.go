@@ -114,7 +114,7 @@ func withdrawals(t *testing.T, open consistencytest.Open, mode consistency.Mode)
 		}
 	}
 	if n := len(liveEditions(t, s, book)); n != 0 {
-		t.Errorf("%d live editions in a withdrawn book", n)
+		t.Errorf("%d live editions in a withdrawn book: %v", n, errs)
 	}
 	together([]error{catalogue.ErrCategoryNotEmpty, catalogue.ErrCategoryNotFound, catalogue.ErrBookNumberNotUnique, catalogue.ErrTargetNotFound},
 		library.WithdrawCategory{ID: two.ID}.Request("t"), addBook(two.ID).Request("t"), library.WithdrawCategory{ID: two.ID}.Request("t"))
