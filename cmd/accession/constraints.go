@@ -89,22 +89,16 @@ func (c *cli) runConstraintsList(ctx context.Context) error {
 // rates writes what those constraints did lately that did anything.
 func (c *cli) rates(all []operations.Constraint) error {
 	l := c.list(false, "constraint", "by second, last minute", "last five minutes", "wait p50, ms", "wait p95, ms")
-	busy := false
 	for _, o := range all {
 		five := o.LastFiveMinutes
 		if five.Attempts == 0 {
 			continue
 		}
-		busy = true
 		if err := l.add(nil, o.Name, outcomes(o.LastMinute), outcomes(five), milliseconds(five.WaitP50), milliseconds(five.WaitP95)); err != nil {
 			return err
 		}
 	}
-	if !busy {
-		return nil
-	}
-	_, err := fmt.Fprintln(c.out)
-	return errors.Join(err, l.end())
+	return l.below()
 }
 
 func outcomes(r operations.Rates) string {
@@ -129,23 +123,17 @@ func (c *cli) lane(all []operations.Constraint) error {
 // hottest writes where most happened: a scope that was used once is not hot, and more than three are in the JSON.
 func (c *cli) hottest(all []operations.Constraint) error {
 	l := c.list(false, "constraint", "hottest scopes", "attempts", "conflicts")
-	hot := false
 	for _, o := range all {
 		for i, h := range o.Hottest {
 			if i == 3 || h.Attempts == 1 {
 				break
 			}
-			hot = true
 			if err := l.add(nil, o.Name, h.Scope, h.Attempts, h.Conflicts); err != nil {
 				return err
 			}
 		}
 	}
-	if !hot {
-		return nil
-	}
-	_, err := fmt.Fprintln(c.out)
-	return errors.Join(err, l.end())
+	return l.below()
 }
 
 // advice writes what an operator might do.
@@ -306,20 +294,21 @@ func (c *cli) changeMode(ctx context.Context, cfg config.Config, change operatio
 	if server == "" {
 		return modeChange{}, err
 	}
-	before, err := c.changes(ctx, change, eventlog.Query{Last: 1})
+	var before event.Position // of the last change
+	events, err := c.changes(ctx, change, eventlog.Query{Last: 1})
 	if err != nil {
 		return modeChange{}, err
+	}
+	for _, env := range events {
+		before = env.Position
 	}
 	at, err := c.changeModeThere(ctx, server, change)
 	if err != nil {
 		return modeChange{}, err
 	}
-	// A change is at the position that was answered. One that is there and was there before was not ours: nothing changed.
-	now, err := c.changes(ctx, change, eventlog.Query{After: at - 1, Until: at})
-	if len(before) > 0 && before[0].Position == at {
-		now = nil
-	}
-	return doneBy(change, now), err
+	// A change is at the position that was answered. One that was there before was not ours: nothing changed.
+	events, err = c.changes(ctx, change, eventlog.Query{After: max(before, at-1), Until: at})
+	return doneBy(change, events), err
 }
 
 // changes are the changes of the constraint's mode that q asks for.

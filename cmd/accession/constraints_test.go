@@ -14,9 +14,9 @@ import (
 	"accession/platform/problem"
 )
 
-// What the server that was asked for a change says of it is what the command says.
-func TestWhatTheServerSaysOfAChange(t *testing.T) {
-	t.Parallel()
+// lockBooks is a change of a mode.
+func lockBooks(t *testing.T) operations.ChangeMode {
+	t.Helper()
 	set, err := module.Constraints(modules)
 	if err != nil {
 		t.Fatal(err)
@@ -25,6 +25,13 @@ func TestWhatTheServerSaysOfAChange(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return change
+}
+
+// What the server that was asked for a change says of it is what the command says.
+func TestWhatTheServerSaysOfAChange(t *testing.T) {
+	t.Parallel()
+	change := lockBooks(t)
 	for _, test := range []struct {
 		name   string
 		status int
@@ -57,14 +64,7 @@ func TestWhatTheServerSaysOfAChange(t *testing.T) {
 // A database that is not up to date stays as it is: servers of another version may be running on it.
 func TestAModeMigratesNothing(t *testing.T) {
 	t.Parallel()
-	set, err := module.Constraints(modules)
-	if err != nil {
-		t.Fatal(err)
-	}
-	change, err := operations.NewChangeMode(set, "book-number", "lock", "r")
-	if err != nil {
-		t.Fatal(err)
-	}
+	change := lockBooks(t)
 	path := filepath.Join(t.TempDir(), "empty.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {
 		t.Fatal(err)

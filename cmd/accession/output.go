@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -86,6 +87,15 @@ func (l *listing) end() error {
 		}
 	}
 	return err
+}
+
+// below writes a table under what stands there already, if it has a row.
+func (l *listing) below() error {
+	if l.table.Length() == 0 {
+		return nil
+	}
+	_, err := fmt.Fprintln(l.c.out)
+	return errors.Join(err, l.end())
 }
 
 // object writes one thing: as JSON, or as a table of two columns in which what is empty is left out.

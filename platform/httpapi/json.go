@@ -79,7 +79,8 @@ func halfPair(data []byte) (at int, found bool) {
 	return 0, false
 }
 
-// escaped is the code unit of an escape \uXXXX that data begins with, or -1 when it begins with anything else.
+// escaped is the UTF-16 code unit that data begins with as an escape, \u and four hexadecimal digits; -1 when it begins with
+// anything else.
 func escaped(data []byte) rune {
 	if len(data) < 6 || data[0] != '\\' || data[1] != 'u' {
 		return -1

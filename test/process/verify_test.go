@@ -228,6 +228,15 @@ func (f finding) begins(got finding) bool {
 		strings.HasPrefix(got.Expected, f.Expected) && strings.HasPrefix(got.Found, f.Found)
 }
 
+// aLife is a home in which everything has happened once, and its events.
+func aLife(t *testing.T, empty func(*testing.T) *home) (*home, []storedEvent) {
+	t.Helper()
+	h := empty(t)
+	h.live()
+	h.settled()
+	return h, h.events()
+}
+
 // TestVerifyReadsPastWhatItCannotRead: whichever event of a life cannot be read, it is the one finding, and what follows from it
 // is none.
 func TestVerifyReadsPastWhatItCannotRead(t *testing.T) {
@@ -235,10 +244,7 @@ func TestVerifyReadsPastWhatItCannotRead(t *testing.T) {
 	for on, empty := range homes {
 		t.Run(on, func(t *testing.T) {
 			t.Parallel()
-			h := empty(t)
-			h.live()
-			h.settled()
-			all := h.events()
+			h, all := aLife(t, empty)
 			h.verified(len(all))
 			seen := map[string]bool{}
 			for _, e := range all {
@@ -279,10 +285,7 @@ func TestVerifyChecksTheRestOfALogThatItCannotReadAllOf(t *testing.T) {
 	for on, empty := range homes {
 		t.Run(on, func(t *testing.T) {
 			t.Parallel()
-			h := empty(t)
-			h.live()
-			h.settled()
-			all := h.events()
+			h, all := aLife(t, empty)
 			var added []storedEvent
 			for _, e := range all {
 				if e.Type == "catalogue.book_added" {
@@ -360,9 +363,7 @@ func TestVerifyPrintsWordsAsText(t *testing.T) {
 	for on, empty := range homes {
 		t.Run(on, func(t *testing.T) {
 			t.Parallel()
-			h := empty(t)
-			h.live()
-			h.settled()
+			h, _ := aLife(t, empty)
 			h.change("DELETE FROM " + h.table("discovery_words") + " WHERE word = " + map[string]string{"sqlite": "x'656d6d61'", "postgres": `'\x656d6d61'`}[on])
 			got := h.findings(0)
 			if len(got) != 1 || !strings.Contains(got[0].Expected, `"word":"emma"`) || !strings.Contains(got[0].Key, `word="emma"`) {
