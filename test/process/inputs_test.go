@@ -4,14 +4,18 @@ package process_test
 
 import (
 	"fmt"
+	"maps"
 	"net"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
 
 	"accession/platform/database"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 // words of machines have no place in a sentence for people. What a driver says may stand below, as the cause.
@@ -22,8 +26,14 @@ var machineWords = regexp.MustCompile(`(?i)goroutine|panic|sqlite_|\bpq:|sql log
 func (h *home) refuses(exit int, pattern string, args ...string) {
 	h.Helper()
 	before := h.files()
-	r := h.run(args...)
+	h.says(exit, pattern, args...)
 	h.unchanged(before)
+}
+
+// says is refuses beside a server, which writes what its constraints did into the same file, some seconds later.
+func (h *home) says(exit int, pattern string, args ...string) {
+	h.Helper()
+	r := h.run(args...)
 	message, _, _ := strings.Cut(strings.TrimSuffix(r.err, "\n"), "\n  cause: ")
 	switch {
 	case r.exit != exit || r.out != "":
@@ -275,11 +285,15 @@ func TestOneProcessWritesToAFile(t *testing.T) {
 	h := newHome(t)
 	h.partOfFeed(10)
 	s := h.serve("--sample")
-	s.sample() // and so it writes no more
+	s.sample()
 	s.fetch("/", sampleEnd)
 	want := fmt.Sprintf(`/accession.db is in use by another accession process \(pid %d\). Stop it, or use PostgreSQL to run several processes.$`, s.cmd.Process.Pid)
+	files := slices.Sorted(maps.Keys(h.files()))
 	for _, command := range []string{"serve --addr 127.0.0.1:0", "import part.csv", "migrate up"} {
-		h.refuses(5, want, strings.Fields(command)...)
+		h.says(5, want, strings.Fields(command)...)
+		if diff := cmp.Diff(files, slices.Sorted(maps.Keys(h.files()))); diff != "" || h.position("accession.db") != sampleEnd {
+			t.Errorf("%s: the log is at %d, and files changed (-before +after):\n%s", command, h.position("accession.db"), diff)
+		}
 	}
 	for _, command := range []string{
 		"verify", "events tail", "events show 1", "events stats", "constraints list", "migrate status", "config print", "import part.csv --dry-run",

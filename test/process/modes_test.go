@@ -183,8 +183,8 @@ func TestAModeIsChangedBesideAServer(t *testing.T) {
 			t.Errorf("%s: exit %d, want %d\n%s", args, r.exit, want, r.err)
 		}
 	}
-	h.refuses(2, "use one of reject, retry, lock, ", "constraints", "mode", "book-number", "sometimes", "--reason", "r")
-	h.refuses(2, "needs --reason", "constraints", "mode", "book-number", "retry")
+	h.says(2, "use one of reject, retry, lock, ", "constraints", "mode", "book-number", "sometimes", "--reason", "r")
+	h.says(2, "needs --reason", "constraints", "mode", "book-number", "retry")
 	if out := h.do("verify"); !strings.HasPrefix(out, "ok at ") {
 		t.Errorf("verify says %s", out)
 	}
