@@ -3,6 +3,7 @@ package projection
 import (
 	"context"
 	"fmt"
+	"slices"
 	"testing"
 
 	"accession/platform/database"
@@ -54,14 +55,15 @@ func TestVerifyFindsWhatIsMissing(t *testing.T) {
 				b.caughtUp(p)
 				stop()
 				b.harm(c.harm...)
-				for i := range c.want {
-					c.want[i].Projector = "shelf-books"
+				want := slices.Clone(c.want)
+				for i := range want {
+					want[i].Projector = "shelf-books"
 				}
 				got, err := p.Verify(b.Context())
 				if err != nil {
 					b.Fatal(err)
 				}
-				if diff := cmp.Diff(c.want, got); diff != "" {
+				if diff := cmp.Diff(want, got); diff != "" {
 					b.Error(diff)
 				}
 			})
