@@ -24,11 +24,21 @@ type Catalogue struct {
 }
 
 // Library is a library of a file. Last is the last of its categories' numbers that was used, also by one that is gone; 0 where
-// a file has no numbers.
+// a file has no numbers. UsedUp says the same of what is gone.
 type Library struct {
 	ID, Name   string
 	Last       int
+	UsedUp     []UsedUp
 	Categories []*Category
+
+	line int
+}
+
+// UsedUp is the last number that was used in a category that is gone, or in a book that is, by where it stood: labels with these
+// references say of what they name that it was withdrawn. One is not said, for nothing was ever without it.
+type UsedUp struct {
+	In   reference.Reference
+	Last int
 
 	line int
 }
@@ -99,6 +109,7 @@ type player struct {
 // placedBook is a book with the category that it stands in.
 type placedBook struct {
 	Book
+	library  libraryevents.LibraryID
 	category libraryevents.CategoryID
 }
 
@@ -123,7 +134,7 @@ func (p *player) play(e any) {
 	case *libraryevents.CategoryWithdrawn:
 		p.categories[e.Category].gone = true
 	case *catalogueevents.BookAdded:
-		p.books[e.Book] = &placedBook{Book: Book{ID: e.Book.String(), Title: e.Title, Authors: e.Authors}}
+		p.books[e.Book] = &placedBook{Book: Book{ID: e.Book.String(), Title: e.Title, Authors: e.Authors}, library: e.Library}
 		p.place(e.Book, e.Category, e.Number)
 	case *catalogueevents.BookMoved:
 		p.place(e.Book, e.Category, e.Number)
@@ -157,16 +168,38 @@ func (p *player) place(id catalogueevents.BookID, in libraryevents.CategoryID, n
 
 func (p *player) catalogue() *Catalogue {
 	for _, b := range p.books {
-		if c := p.categories[b.category]; !b.gone {
+		c := p.categories[b.category]
+		if !b.gone {
 			c.Books = append(c.Books, &b.Book)
+			continue
+		}
+		for _, place := range append(b.Former, reference.Reference{Category: c.Number, Book: b.Number}) {
+			if place.Levels() == 2 {
+				p.libraries[b.library].usedUp(place, b.Last)
+			}
 		}
 	}
 	all := &Catalogue{Libraries: p.order}
 	for _, l := range p.order {
+		for _, c := range l.Categories {
+			if c.gone {
+				l.usedUp(reference.Reference{Category: c.Number}, c.Last)
+			}
+		}
 		l.Categories = slices.DeleteFunc(l.Categories, func(c *Category) bool { return c.gone })
+		slices.SortFunc(l.UsedUp, func(a, b UsedUp) int {
+			return cmp.Or(cmp.Compare(a.In.Category, b.In.Category), cmp.Compare(a.In.Book, b.In.Book))
+		})
 	}
 	all.tidy()
 	return all
+}
+
+// usedUp notes the last number of something that is gone.
+func (l *Library) usedUp(in reference.Reference, last int) {
+	if last > 1 && in.Levels() > 0 {
+		l.UsedUp = append(l.UsedUp, UsedUp{In: in, Last: last})
+	}
 }
 
 // tidy brings everything into order, and counts it.

@@ -70,17 +70,20 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 			err = enc.Encode(o)
 		}
 	}
-	used := func(kind, id string, last, live int) {
+	used := func(in string, last, live int) {
 		if last > live {
-			put(object{Kind: "number", In: kind + ":" + id, Last: last})
+			put(object{Kind: "number", In: in, Last: last})
 		}
 	}
 	for _, l := range all.Libraries {
 		put(object{Kind: "library", ID: l.ID, Name: l.Name})
-		used("library", l.ID, l.Last, len(l.Categories))
+		used("library:"+l.ID, l.Last, numbered(l.Categories, func(c *Category) int { return c.Number }))
+		for _, u := range l.UsedUp {
+			used("library:"+l.ID+"/"+u.In.String(), u.Last, 0)
+		}
 		for _, c := range l.Categories {
 			put(object{Kind: "category", ID: c.ID, Library: l.ID, Name: c.Name}, c.Number)
-			used("category", c.ID, c.Last, len(c.Books))
+			used("category:"+c.ID, c.Last, numbered(c.Books, func(b *Book) int { return b.Number }))
 			for _, b := range c.Books {
 				authors := append([]string{}, b.Authors...)
 				var former []string
@@ -88,13 +91,12 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 					former = append(former, f.String())
 				}
 				put(object{Kind: "book", ID: b.ID, Library: l.ID, Category: c.ID, Title: b.Title, Authors: &authors, Former: former}, c.Number, b.Number)
-				live := 0
-				for _, e := range b.Editions {
-					if !e.Withdrawn {
-						live++
+				used("book:"+b.ID, b.Last, numbered(b.Editions, func(e *Edition) int {
+					if e.Withdrawn {
+						return 0
 					}
-				}
-				used("book", b.ID, b.Last, live)
+					return e.Number
+				}))
 				for _, e := range b.Editions {
 					put(object{
 						Kind: "edition", ID: e.ID, Library: l.ID, Category: c.ID, Book: b.ID, Base: e.Base, Withdrawn: e.Withdrawn,
@@ -111,6 +113,16 @@ func (all *Catalogue) WriteJSONL(w io.Writer) error {
 		return fmt.Errorf("write catalogue: %w", err)
 	}
 	return nil
+}
+
+// numbered is how many have a number.
+func numbered[T any](all []T, number func(T) int) (n int) {
+	for _, t := range all {
+		if number(t) > 0 {
+			n++
+		}
+	}
+	return n
 }
 
 // ParseJSONL reads the whole of r, as [Catalogue.WriteJSONL] writes it. What an object names must be above it; in which order
@@ -318,12 +330,20 @@ const maxNumber = 1<<31 - 1
 // used takes a line of kind number.
 func (p *jsonl) used(line int, o object) error {
 	kind, id, _ := strings.Cut(o.In, ":")
-	id = strings.ToLower(id)
+	id, in, gone := strings.Cut(strings.ToLower(id), "/")
 	if o.Last < 1 || o.Last > maxNumber {
 		return wrong(line, "last is %d: it counts from 1 to %d", o.Last, maxNumber)
 	}
 	var last *int
 	switch {
+	case gone:
+		place, err := reference.Parse(in)
+		l := p.libraries[id]
+		if kind != "library" || l == nil || err != nil || place.Levels() > 2 {
+			return wrong(line, "in is %q, and not a category or book of a library above it in the file, as library:ID/3 or library:ID/3.14", o.In)
+		}
+		l.UsedUp = append(l.UsedUp, UsedUp{In: place, Last: o.Last, line: line})
+		return nil
 	case kind == "library" && p.libraries[id] != nil:
 		last = &p.libraries[id].Last
 	case kind == "category" && p.categories[id] != nil:
@@ -331,7 +351,7 @@ func (p *jsonl) used(line int, o object) error {
 	case kind == "book" && p.books[id] != nil:
 		last = &p.books[id].Last
 	default:
-		return wrong(line, "in is %q, and not a library, category or book above it in the file, as category:ID", o.In)
+		return wrong(line, "in is %q, and not a library, category or book above it in the file, as category:ID, or something that is gone, as library:ID/3.14", o.In)
 	}
 	*last = max(*last, o.Last)
 	return nil

@@ -352,6 +352,7 @@ func FuzzParseJSONL(f *testing.F) {
 	for _, line := range []string{
 		"null", "{", "[1]", "\"", "1e999", `{"kind":"library"}x`, `{"kind":{}}`, `{"authors":[1]}`, `{"number":1.5}`, `{"number":9e99}`, `{"x":1}`,
 		`{"kind":"number","in":"library:` + id(1) + `","last":1}`,
+		`{"kind":"number","in":"library:` + id(1) + `","last":3}` + "\n" + `{"kind":"number","in":"library:` + id(1) + `/3.2","last":2}`,
 	} {
 		f.Add([]byte(small() + line + "\n"))
 	}

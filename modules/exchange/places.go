@@ -1,6 +1,7 @@
 package exchange
 
 import (
+	"cmp"
 	"slices"
 
 	"accession/platform/reference"
@@ -46,22 +47,29 @@ func (l *Library) shelves(former bool) []*shelf {
 			s.stands = append(s.stands, stand{b, at, true, b.Number})
 		}
 	}
-	for _, c := range l.Categories {
-		for _, b := range c.Books {
-			for at, place := range b.Former {
-				if !former {
-					break
+	in := func(n, last int) *shelf { // one that is gone has used that many numbers
+		s := numbered[n]
+		if s == nil {
+			s = &shelf{Category: goneCategory(l.ID, n)}
+			all, numbered[n] = append(all, s), s
+		}
+		if s.gone {
+			s.Last = max(s.Last, last)
+		}
+		return s
+	}
+	if former {
+		for _, c := range l.Categories {
+			for _, b := range c.Books {
+				for at, place := range b.Former {
+					s := in(place.Category, place.Book)
+					s.stands = append(s.stands, stand{b, at, false, place.Book})
 				}
-				s := numbered[place.Category]
-				if s == nil {
-					s = &shelf{Category: goneCategory(l.ID, place.Category)}
-					all, numbered[place.Category] = append(all, s), s
-				}
-				if s.gone {
-					s.Last = max(s.Last, place.Book)
-				}
-				s.stands = append(s.stands, stand{b, at, false, place.Book})
 			}
+		}
+		for _, u := range l.UsedUp {
+			s := in(u.In.Category, cmp.Or(u.In.Book, u.Last))
+			s.line = cmp.Or(s.line, u.line)
 		}
 	}
 	slices.SortStableFunc(all, func(a, b *shelf) int { return byNumber(a.Number, b.Number) })
@@ -132,7 +140,7 @@ func schedule(shelves []*shelf) (steps []step, stuck *stand) {
 	return steps, nil
 }
 
-// checkPlaces finds what contradicts itself in the places of the library's books. Last is complete.
+// checkPlaces finds what contradicts itself in the places of the library's books, those that are gone too. Last is complete.
 func (l *Library) checkPlaces() error {
 	last := map[int]int{}
 	for _, c := range l.Categories {
@@ -158,14 +166,33 @@ func (l *Library) checkPlaces() error {
 			}
 		}
 	}
-	if !moved {
+	usedUp := map[reference.Reference]int{} // lines, of books
+	for _, u := range l.UsedUp {
+		n, live := last[u.In.Category]
+		switch isBook := u.In.Levels() == 2; {
+		case u.In.Category > l.Last:
+			return wrong(u.line, "in names %s, and that is in no category: the last number of one is %d", u.In, l.Last)
+		case live && !isBook:
+			return wrong(u.line, "in names %s as gone, and that category is in the file: write category:ID", u.In)
+		case live && u.In.Book > n:
+			return wrong(u.line, "in names %s, and that was never used: the last number in that category is %d", u.In, n)
+		case isBook:
+			usedUp[u.In] = u.line
+		}
+		if err := few(u.line, u.Last, 0); err != nil {
+			return err
+		}
+	}
+	if !moved && len(l.UsedUp) == 0 {
 		return nil
 	}
 	shelves := l.shelves(true)
 	for _, s := range shelves {
 		for i, at := range s.stands {
-			place := reference.Of(s.Number, at.number)
-			switch {
+			place := reference.Reference{Category: s.Number, Book: at.number}
+			switch line, gone := usedUp[place]; {
+			case gone && !at.Book.gone:
+				return wrong(max(line, at.line), "a book that is in the file was in %s, and what was there is said to be gone", place)
 			case i > 0 && at.number > 0 && at.number == s.stands[i-1].number:
 				return wrong(max(at.line, s.stands[i-1].line), "the place %s is taken by another book in the file, or by this one before", place)
 			case i == 0 && at.at > 0:
@@ -173,7 +200,7 @@ func (l *Library) checkPlaces() error {
 			}
 		}
 		if n := len(s.stands); s.gone {
-			if err := few(s.stands[n-1].line, s.Last, n); err != nil {
+			if err := few(cmp.Or(s.line, s.stands[n-1].line), s.Last, n); err != nil {
 				return err
 			}
 		}

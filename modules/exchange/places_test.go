@@ -10,6 +10,7 @@ import (
 
 	"accession/modules/catalogue"
 	"accession/modules/catalogue/catalogueevents"
+	"accession/modules/editions"
 	"accession/modules/editions/editionsevents"
 	"accession/modules/exchange"
 	"accession/modules/library"
@@ -20,7 +21,8 @@ import (
 )
 
 // travels is a library in which two books have come around: back to where they were, out of a category that then was empty, and
-// through two that were withdrawn.
+// through two that were withdrawn. Of what was withdrawn one book had two editions and two places, and another was the second of a
+// category that was withdrawn too.
 func travels(t *testing.T) *store {
 	t.Helper()
 	s := newStore()
@@ -45,7 +47,14 @@ func travels(t *testing.T) *store {
 	move(faust, poems, novels)
 	essays, essais := found("Essays")
 	move(emma, essays, novels)
-	for _, b := range []catalogueevents.BookID{odes, essais} {
+	more := catalogue.AddBook{
+		ID: catalogueevents.NewBookID(), Category: essays, Title: "More", Edition: catalogue.FirstEdition{ID: editionsevents.NewEditionID()},
+	}
+	s.do(t, more.Request("t"))
+	s.do(t, editions.AddEdition{ID: editionsevents.NewEditionID(), Book: more.ID, Base: more.Edition.ID}.Request("t"))
+	move(more.ID, plays)
+	move(odes, essays)
+	for _, b := range []catalogueevents.BookID{odes, essais, more.ID} {
 		s.do(t, catalogue.WithdrawBook{ID: b}.Request("t"))
 	}
 	for _, c := range []libraryevents.CategoryID{poems, essays} {
@@ -63,8 +72,13 @@ func TestFormerReferencesComeBack(t *testing.T) {
 			t.Errorf("%s is not in\n%s", want, file)
 		}
 	}
-	if n := len(s.references(t)); n != 9 {
-		t.Errorf("%d references lead to live books, want 9", n)
+	for _, want := range []string{`/2.3","last":2}`, `/3","last":3}`, `/4","last":4}`, `/4.3","last":2}`} {
+		if !strings.Contains(file, want) {
+			t.Errorf("%s is not in\n%s", want, file)
+		}
+	}
+	if n := len(s.references(t)); n != 34 {
+		t.Errorf("%d references, want 34", n)
 	}
 	other := newStore()
 	other.restored(t, file, other.jsonl(t, "", file), s)
@@ -73,7 +87,7 @@ func TestFormerReferencesComeBack(t *testing.T) {
 	// Under ids of its own, too.
 	third := newStore()
 	third.do(t, library.OpenLibrary{ID: libraryevents.NewLibraryID(), Name: "Town"}.Request("t"))
-	if r := third.jsonl(t, "Town", file); r.Refusals() > 0 || r.Anew || len(third.references(t)) != 9 {
+	if r := third.jsonl(t, "Town", file); r.Refusals() > 0 || r.Anew || len(third.references(t)) != 34 {
 		t.Errorf("refused %v, numbered anew %v, references %v", r.Lines(), r.Anew, third.references(t))
 	}
 	third.audited(t)
@@ -157,7 +171,7 @@ func TestSomebodyAddsABookMeanwhile(t *testing.T) {
 				for _, l := range s.read(t).Libraries {
 					for _, c := range l.Categories {
 						s.do(t, catalogue.AddBook{
-							ID: catalogueevents.NewBookID(), Category: must(parseCategory(c.ID)), Title: "Somebody's",
+							ID: catalogueevents.NewBookID(), Category: must(parsed[libraryevents.CategoryID](c.ID)), Title: "Somebody's",
 							Edition: catalogue.FirstEdition{ID: editionsevents.NewEditionID()},
 						}.Request("t"))
 					}
@@ -189,15 +203,69 @@ func TestSomebodyAddsABookMeanwhile(t *testing.T) {
 	}
 }
 
-func parseCategory(s string) (c libraryevents.CategoryID, err error) {
-	return c, c.UnmarshalText([]byte(s))
+// TestSomebodyWithdrawsMeanwhileWhatUsesUpNumbers: before each command of an import in turn, what is there only for its number is
+// withdrawn. The import goes on, and all books come to where they stand in the file.
+func TestSomebodyWithdrawsMeanwhileWhatUsesUpNumbers(t *testing.T) {
+	t.Parallel()
+	file := travels(t).export(t)
+	for n := 1; ; n++ {
+		s, left := newStore(), n
+		meanwhile := runner(func(r usecase.Request) (usecase.Receipt, error) {
+			if left--; left != 0 {
+				return s.Run(t.Context(), r)
+			}
+			for _, l := range s.read(t).Libraries {
+				for _, c := range l.Categories {
+					for _, b := range c.Books {
+						if b.Title == "Withdrawn" {
+							s.do(t, catalogue.WithdrawBook{ID: must(parsed[catalogueevents.BookID](b.ID))}.Request("t"))
+						}
+					}
+					if strings.HasPrefix(c.Name, "Withdrawn") {
+						s.do(t, library.WithdrawCategory{ID: must(parsed[libraryevents.CategoryID](c.ID))}.Request("t"), catalogue.ErrCategoryNotEmpty)
+					}
+				}
+			}
+			return s.Run(t.Context(), r)
+		})
+		_, err := exchange.Importer{Runner: meanwhile, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", must(exchange.ParseJSONL(strings.NewReader(file))))
+		if err != nil {
+			t.Fatalf("before command %d: %v", n, err)
+		}
+		var got []string
+		for _, c := range s.read(t).Libraries[0].Categories {
+			for _, b := range c.Books {
+				got = append(got, c.Name+": "+b.Title)
+			}
+		}
+		slices.Sort(got)
+		if diff := cmp.Diff([]string{"Novels: First of Novels", "Novels: First of Plays"}, got); diff != "" {
+			t.Fatalf("before command %d (-want +got):\n%s", n, diff)
+		}
+		before := s.export(t)
+		if r := s.jsonl(t, "", file); r.Refusals() > 0 {
+			t.Errorf("refused: %v", r.Lines())
+		}
+		same(t, fmt.Sprint("importing again after command ", n), before, s.export(t))
+		s.audited(t)
+		if left > 0 {
+			return
+		}
+	}
+}
+
+func parsed[T any, P interface {
+	*T
+	UnmarshalText([]byte) error
+}](s string) (id T, err error) {
+	return id, P(&id).UnmarshalText([]byte(s))
 }
 
 // TestABookThatWasPlacedOtherwiseStays: an import takes no book away from where somebody has put it.
 func TestABookThatWasPlacedOtherwiseStays(t *testing.T) {
 	t.Parallel()
 	file := travels(t).export(t)
-	older := regexp.MustCompile(`,"former":[^]]*]`).ReplaceAllString(file, "") // as before there were former places in files
+	older := regexp.MustCompile(`,"former":[^]]*]|.*/.*"last":.*\n`).ReplaceAllString(file, "") // as before there were such in files
 	for name, first := range map[string]string{"this file": file, "an older one": older} {
 		for _, moved := range []bool{false, true} {
 			t.Run(fmt.Sprint("after ", name, ", moved ", moved), func(t *testing.T) {
@@ -208,12 +276,10 @@ func TestABookThatWasPlacedOtherwiseStays(t *testing.T) {
 				}
 				if moved {
 					c := s.read(t).Libraries[0]
-					var book catalogueevents.BookID
-					var plays libraryevents.CategoryID
-					if err := errors.Join(book.UnmarshalText([]byte(c.Categories[0].Books[1].ID)), plays.UnmarshalText([]byte(c.Categories[1].ID))); err != nil {
-						t.Fatal(err)
-					}
-					s.do(t, catalogue.MoveBook{ID: book, To: plays}.Request("t"))
+					s.do(t, catalogue.MoveBook{
+						ID: must(parsed[catalogueevents.BookID](c.Categories[0].Books[1].ID)),
+						To: must(parsed[libraryevents.CategoryID](c.Categories[1].ID)),
+					}.Request("t"))
 				}
 				want := s.export(t)
 				if r := s.jsonl(t, "", file); r.Refusals() > 0 {
@@ -247,7 +313,8 @@ func TestIntoALibraryThatIsNotEmptyFormerPlacesAreLeftOut(t *testing.T) {
 // TestPlacesThatContradictEachOtherAreRefused: such a file is refused before anything is created.
 func TestPlacesThatContradictEachOtherAreRefused(t *testing.T) {
 	t.Parallel()
-	// Each category has used the numbers 1 to 3. A book is given by its number and its former places.
+	// Each category has used the numbers 1 to 3. A book is given by its number and its former places, one that is gone by its place
+	// and the last number of its editions, as "/3.14 2", and a category that is gone likewise.
 	file := func(books ...[]string) string {
 		var b strings.Builder
 		b.WriteString(`{"kind":"library","id":"` + id(1) + `","name":"City"}` + "\n" + `{"kind":"number","in":"library:` + id(1) + `","last":3}` + "\n")
@@ -257,6 +324,10 @@ func TestPlacesThatContradictEachOtherAreRefused(t *testing.T) {
 			fmt.Fprintf(&b, `{"kind":"number","in":"category:%s","last":3}`+"\n", category)
 			for i, book := range books {
 				number, former, _ := strings.Cut(book, " ")
+				if number[0] == '/' {
+					fmt.Fprintf(&b, `{"kind":"number","in":"library:%s%s","last":%s}`+"\n", id(1), number, former)
+					continue
+				}
 				if former = strings.ReplaceAll(former, " ", `","`); former != "" {
 					former = `,"former":["` + former + `"]`
 				}
@@ -283,6 +354,16 @@ func TestPlacesThatContradictEachOtherAreRefused(t *testing.T) {
 		"founding by a move":           {"Line 7: the book was moved to the first number of a category, and a category begins with a book that is new.", [][]string{{}, {"1 1.2"}}},
 		"a later number before":        {"Line 7: the book cannot have had its places in this order beside the other books in the file.", [][]string{{}, {"2 2.3 1.3"}}},
 		"each waits for the other":     {"Line 5: the book cannot have had its places in this order", [][]string{{"2 2.3"}, {"2 1.3"}}},
+		"gone, and an edition":         {`Line 5: in is "library:` + id(1) + `/3.1.1", and not a category or book of a library above it`, [][]string{{"/3.1.1 2"}}},
+		"gone, and no last":            {"Line 5: last is 0: it counts from 1 to 2147483647.", [][]string{{"/3 0"}}},
+		"gone behind the last":         {"Line 5: in names 4.1, and that is in no category: the last number of one is 3.", [][]string{{"/4.1 2"}}},
+		"gone behind the last book":    {"Line 5: in names 1.4, and that was never used: the last number in that category is 3.", [][]string{{"/1.4 2"}}},
+		"gone, and in the file":        {"Line 5: in names 1 as gone, and that category is in the file: write category:ID.", [][]string{{"/1 2"}}},
+		"gone, and a book":             {"Line 6: a book that is in the file was in 1.2, and what was there is said to be gone.", [][]string{{"/1.2 2", "2"}}},
+		"gone, and a former place":     {"Line 8: a book that is in the file was in 1.2, and what was there is said to be gone.", [][]string{{"/1.2 2"}, {"2 1.2"}}},
+		"too much that is gone":        {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/3 100001"}}},
+		"too much in a book":           {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/1.2 100001"}}},
+		"a book far behind":            {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/3.200000 2"}}},
 		"too much in one that is gone": {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"2 2.200000"}}},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -299,6 +380,7 @@ func TestPlacesThatContradictEachOtherAreRefused(t *testing.T) {
 		"around":                      {{"3 1.2 2.2 3.2 2.3", "1"}, {}},
 		"through one that is gone":    {{"3 2.3", "2 2.2 3.2"}},
 		"before what is not numbered": {{"1", "2 2.1"}, {}},
+		"beside what is gone":         {{"/1.1 3", "/3 2", "/3.2 4", "3"}, {"/2.3 2", "2 3.3"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

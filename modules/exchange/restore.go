@@ -19,6 +19,7 @@ import (
 	"accession/platform/eventlog"
 	"accession/platform/isbn"
 	"accession/platform/problem"
+	"accession/platform/reference"
 	"accession/platform/text"
 	"accession/platform/usecase"
 )
@@ -328,8 +329,17 @@ func (l *Library) filled() []*shelf {
 		c := goneCategory(l.ID, n)
 		return &shelf{Category: c, stands: []stand{goneStand(c.ID, 1)}}
 	})
+	editions := map[reference.Reference]int{} // of books that are gone, by their places
+	for _, u := range l.UsedUp {
+		editions[u.In] = max(editions[u.In], u.Last)
+	}
 	for _, s := range all {
 		s.stands = filled(s.stands, s.Last, func(s stand) int { return s.number }, func(n int) stand { return goneStand(s.ID, n) })
+		for _, at := range s.stands {
+			if at.Book.gone {
+				at.Book.Last = editions[reference.Reference{Category: s.Number, Book: at.number}]
+			}
+		}
 	}
 	return all
 }
@@ -385,16 +395,17 @@ func filled[T any](have []T, last int, number func(T) int, gone func(int) T) []T
 type founding struct {
 	id    libraryevents.CategoryID // zero: it has not begun
 	there bool
-	past  bool // what would use up its number is not needed: that is used already
+	past  bool // one that is gone, and nothing can come there any more: it is withdrawn already, or something else has its number
 }
 
 // begin finds out whether the category is there.
 func (r *restorer) begin(s *shelf) error {
-	if s.id = r.categoryID(s.Category); r.there[s.id.String()] {
-		s.there = true
+	s.id = r.categoryID(s.Category)
+	s.there = r.there[s.id.String()]
+	s.past = s.gone && (r.gone[s.id.String()] || !s.there && r.last[r.library.String()] >= s.Number)
+	if s.there {
 		return r.settleCategory(s.Category, Present, nil)
 	}
-	s.past = s.gone && r.last[r.library.String()] >= s.Number
 	if there, ok := r.names[text.Fold(s.Name)]; ok && !s.past { // somebody else's: our books go beside theirs
 		s.id, s.there = there, true
 		return r.settleCategory(s.Category, Present, nil)
@@ -410,6 +421,7 @@ func (r *restorer) step(ctx context.Context, s step) error {
 	}
 	switch {
 	case s.in.past:
+		r.report.Anew = r.report.Anew || s.Book != nil && !s.Book.gone && !r.there[r.bookID(s.Book).String()]
 		return nil
 	case s.Book != nil:
 		return r.bring(ctx, s)
@@ -504,15 +516,21 @@ func (r *restorer) move(ctx context.Context, s step) error {
 	if e, ok := recorded[*catalogueevents.BookMoved](receipt); ok {
 		r.renumbered(s.number, e.Number)
 	}
-	if err != nil {
-		switch problem.Of(err).Kind {
-		case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound: // somebody has withdrawn one of the two since
-			r.report.Anew = true
-		default:
-			return err
-		}
+	return r.passed(err)
+}
+
+// passed lets the refusal of what is done only for a number pass: somebody has withdrawn since what this was for, and references
+// may differ.
+func (r *restorer) passed(err error) error {
+	if err == nil {
+		return nil
 	}
-	return nil
+	switch problem.Of(err).Kind {
+	case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound:
+		r.report.Anew = true
+		return nil
+	}
+	return err
 }
 
 func (r *restorer) addBook(in libraryevents.CategoryID, b *Book) catalogue.AddBook {
@@ -565,8 +583,8 @@ func (r *restorer) editions(ctx context.Context, b *Book, in bool) error {
 	before := ids[all[0].ID]
 	for _, e := range all[1:] {
 		id, outcome, err := ids[e.ID], Present, error(nil)
-		if e.gone && !r.there[id.String()] && (!in || r.last[r.bookID(b).String()] >= e.Number) {
-			continue // the number is used already
+		if e.gone && !r.there[id.String()] && (!in || r.gone[r.bookID(b).String()] || r.last[r.bookID(b).String()] >= e.Number) {
+			continue // the number is used already, or cannot be used any more
 		}
 		base := before
 		if e.Base != "" {
@@ -592,7 +610,7 @@ func (r *restorer) editions(ctx context.Context, b *Book, in bool) error {
 			}
 		}
 		if e.gone {
-			if err != nil && in {
+			if err := r.passed(err); err != nil {
 				return err
 			}
 		} else if _, err := r.settle(e.line, e.ID, outcome, err, &r.report.Editions); err != nil {
@@ -642,7 +660,7 @@ func (r *restorer) withdraw(ctx context.Context, id string, req usecase.Request)
 func (r *restorer) settleCategory(c *Category, outcome Outcome, err error) error {
 	switch {
 	case c.gone:
-		return err
+		return r.passed(err)
 	case r.source == "csv":
 		if err != nil {
 			outcome = Refused
@@ -658,7 +676,7 @@ func (r *restorer) settleCategory(c *Category, outcome Outcome, err error) error
 func (r *restorer) settleBook(b *Book, outcome Outcome, err error) (in bool, fatal error) {
 	switch {
 	case b.gone:
-		return err == nil, err
+		return err == nil, r.passed(err)
 	case r.source == "csv" && outcome == Present && b.Editions[0].wrong != nil:
 		r.report.Books.count(Present)
 		_, fatal = r.settle(b.line, b.Editions[0].ID, Refused, b.Editions[0].wrong, &r.report.Editions)
