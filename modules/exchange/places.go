@@ -142,46 +142,17 @@ func schedule(shelves []*shelf) (steps []step, stuck *stand) {
 
 // checkPlaces finds what contradicts itself in the places of the library's books, those that are gone too. Last is complete.
 func (l *Library) checkPlaces() error {
-	last := map[int]int{}
+	last := map[int]int{} // the last number in each category that is in the file
 	for _, c := range l.Categories {
 		last[c.Number] = c.Last
 	}
-	moved := false
-	for _, c := range l.Categories {
-		for _, b := range c.Books {
-			moved = moved || len(b.Former) > 0
-			for i, place := range b.Former {
-				then := c.Number
-				if i+1 < len(b.Former) {
-					then = b.Former[i+1].Category
-				}
-				switch n, live := last[place.Category]; {
-				case place.Category > l.Last:
-					return wrong(b.line, "its former place %s is in no category: the last number of one is %d", place, l.Last)
-				case live && place.Book > n:
-					return wrong(b.line, "its former place %s was never used: the last number in that category is %d", place, n)
-				case then == place.Category:
-					return wrong(b.line, "from its former place %s it cannot have moved within the category", place)
-				}
-			}
-		}
+	moved, err := l.checkFormer(last)
+	if err != nil {
+		return err
 	}
-	usedUp := map[reference.Reference]int{} // lines, of books
-	for _, u := range l.UsedUp {
-		n, live := last[u.In.Category]
-		switch isBook := u.In.Levels() == 2; {
-		case u.In.Category > l.Last:
-			return wrong(u.line, "in names %s, and that is in no category: the last number of one is %d", u.In, l.Last)
-		case live && !isBook:
-			return wrong(u.line, "in names %s as gone, and that category is in the file: write category:ID", u.In)
-		case live && u.In.Book > n:
-			return wrong(u.line, "in names %s, and that was never used: the last number in that category is %d", u.In, n)
-		case isBook:
-			usedUp[u.In] = u.line
-		}
-		if err := few(u.line, u.Last, 0); err != nil {
-			return err
-		}
+	gone, err := l.checkUsedUp(last)
+	if err != nil {
+		return err
 	}
 	if !moved && len(l.UsedUp) == 0 {
 		return nil
@@ -190,8 +161,8 @@ func (l *Library) checkPlaces() error {
 	for _, s := range shelves {
 		for i, at := range s.stands {
 			place := reference.Reference{Category: s.Number, Book: at.number}
-			switch line, gone := usedUp[place]; {
-			case gone && !at.Book.gone:
+			switch line, said := gone[place]; {
+			case said && !at.Book.gone:
 				return wrong(max(line, at.line), "a book that is in the file was in %s, and what was there is said to be gone", place)
 			case i > 0 && at.number > 0 && at.number == s.stands[i-1].number:
 				return wrong(max(at.line, s.stands[i-1].line), "the place %s is taken by another book in the file, or by this one before", place)
@@ -209,4 +180,52 @@ func (l *Library) checkPlaces() error {
 		return wrong(stuck.line, "the book cannot have had its places in this order beside the other books in the file")
 	}
 	return nil
+}
+
+// checkFormer looks at each former place by itself, and tells whether there are any. last are the last numbers of the categories
+// that are in the file.
+func (l *Library) checkFormer(last map[int]int) (moved bool, err error) {
+	for _, c := range l.Categories {
+		for _, b := range c.Books {
+			moved = moved || len(b.Former) > 0
+			for i, place := range b.Former {
+				then := c.Number
+				if i+1 < len(b.Former) {
+					then = b.Former[i+1].Category
+				}
+				switch n, live := last[place.Category]; {
+				case place.Category > l.Last:
+					return moved, wrong(b.line, "its former place %s is in no category: the last number of one is %d", place, l.Last)
+				case live && place.Book > n:
+					return moved, wrong(b.line, "its former place %s was never used: the last number in that category is %d", place, n)
+				case then == place.Category:
+					return moved, wrong(b.line, "from its former place %s it cannot have moved within the category", place)
+				}
+			}
+		}
+	}
+	return moved, nil
+}
+
+// checkUsedUp looks at what is said of things that are gone, each by itself, and gives the lines of the books among them. last
+// are the last numbers of the categories that are in the file.
+func (l *Library) checkUsedUp(last map[int]int) (books map[reference.Reference]int, err error) {
+	books = map[reference.Reference]int{}
+	for _, u := range l.UsedUp {
+		n, live := last[u.In.Category]
+		switch isBook := u.In.Levels() == 2; {
+		case u.In.Category > l.Last:
+			return nil, wrong(u.line, "in names %s, and that is in no category: the last number of one is %d", u.In, l.Last)
+		case live && !isBook:
+			return nil, wrong(u.line, "in names %s as gone, and that category is in the file: write category:ID", u.In)
+		case live && u.In.Book > n:
+			return nil, wrong(u.line, "in names %s, and that was never used: the last number in that category is %d", u.In, n)
+		case isBook:
+			books[u.In] = u.line
+		}
+		if err := few(u.line, u.Last, 0); err != nil {
+			return nil, err
+		}
+	}
+	return books, nil
 }
