@@ -421,7 +421,7 @@ func (r *restorer) step(ctx context.Context, s step) error {
 	}
 	switch {
 	case s.in.past:
-		r.report.Anew = r.report.Anew || s.Book != nil && !s.Book.gone && !r.there[r.bookID(s.Book).String()]
+		r.report.Anew = r.report.Anew || s.Book != nil && r.last[s.in.id.String()] < s.number
 		return nil
 	case s.Book != nil:
 		return r.bring(ctx, s)
@@ -583,8 +583,8 @@ func (r *restorer) editions(ctx context.Context, b *Book, in bool) error {
 	before := ids[all[0].ID]
 	for _, e := range all[1:] {
 		id, outcome, err := ids[e.ID], Present, error(nil)
-		if e.gone && !r.there[id.String()] && (!in || r.gone[r.bookID(b).String()] || r.last[r.bookID(b).String()] >= e.Number) {
-			continue // the number is used already, or cannot be used any more
+		if e.gone && !r.there[id.String()] && (!in || r.last[r.bookID(b).String()] >= e.Number) {
+			continue // the number is used already
 		}
 		base := before
 		if e.Base != "" {
