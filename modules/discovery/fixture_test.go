@@ -116,6 +116,8 @@ type site struct {
 	log  eventlog.Log
 	http http.Handler
 
+	projections *projection.Projectionist // of what open serves
+
 	versions map[event.Tag]int // of the streams that were recorded to
 }
 
@@ -128,6 +130,7 @@ func open(t *testing.T, db *database.DB, events ...event.Event) (_ *site, play f
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.projections = p
 	if err := p.Boot(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -143,12 +146,27 @@ func open(t *testing.T, db *database.DB, events ...event.Event) (_ *site, play f
 	}
 }
 
-// serve is open and play.
+// serve is open and play, with the events played.
 func serve(t *testing.T, db *database.DB, events ...event.Event) *site {
 	t.Helper()
 	s, play := open(t, db, events...)
 	play()
+	s.played()
 	return s
+}
+
+// played waits until all is played that was recorded: on a busy machine that may take longer than a page waits.
+func (s *site) played() {
+	s.t.Helper()
+	head, err := s.log.Head(s.t.Context())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for _, p := range s.projections.Projectors {
+		if err := s.projections.Wait(s.t.Context(), p.Name, head.Position); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 }
 
 // record stores each event, at a time of its own.

@@ -329,11 +329,11 @@ func TestReadsSayAndKeepTheirPosition(t *testing.T) {
 	}
 	t.Run("a thing that was just created is found", func(t *testing.T) {
 		s.record(opened(3, "Third Library"), created(6, 3, 1, "Drama"), added(10, 6, 3, 1, "Hamlet", nil))
-		if got := read[discovery.Referenced](s, 200, "/libraries/"+library(3).String()+"/references/1.1"); got.Book.Title != "Hamlet" {
+		if got := read[discovery.Referenced](s, 200, "/libraries/"+library(3).String()+"/references/1.1", "Prefer: wait=30"); got.Book.Title != "Hamlet" {
 			t.Errorf("got %+v", got)
 		}
 		s.record(added(11, 6, 3, 2, "Macbeth", nil))
-		if got := read[httpapi.Page[discovery.Hit]](s, 200, "/libraries/"+library(3).String()+"/search?q=macbeth"); len(got.Items) != 1 {
+		if got := read[httpapi.Page[discovery.Hit]](s, 200, "/libraries/"+library(3).String()+"/search?q=macbeth", "Prefer: wait=30"); len(got.Items) != 1 {
 			t.Errorf("got %+v", got)
 		}
 	})

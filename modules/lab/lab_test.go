@@ -51,8 +51,14 @@ func there(t *testing.T, cfg database.Config) []string {
 		}
 		return names
 	}
-	db := open(t, cfg)
-	err := db.Read.NewRaw(`SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
+	db, err := database.Open(t.Context(), cfg)
+	for problem.Of(err).Kind == problem.Unavailable { // PostgreSQL takes a moment to see that those before have gone
+		db, err = database.Open(t.Context(), cfg)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = db.Read.NewRaw(`SELECT nspname FROM pg_namespace WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
 		UNION ALL SELECT schemaname || '.' || tablename FROM pg_tables WHERE schemaname !~ '^pg_' AND schemaname <> 'information_schema' ORDER BY 1`).Scan(t.Context(), &names)
 	if err := errors.Join(err, db.Close()); err != nil {
 		t.Fatal(err)

@@ -129,14 +129,14 @@ func onEach(t *testing.T, f func(b *bench)) {
 	t.Helper()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
 		r := registry(t)
-		f(&bench{T: t, db: db, log: sqldb.New(db, r, 10*time.Second), registry: r})
+		f(&bench{T: t, db: db, log: sqldb.New(db, r, 20*time.Second), registry: r})
 	})
 }
 
 func (b *bench) config(projectors ...Projector) Config {
 	return Config{
 		DB: b.db, Log: b.log, Registry: b.registry, Projectors: projectors,
-		Poll: 20 * time.Millisecond, Logger: slog.New(slog.DiscardHandler),
+		Poll: 20 * time.Millisecond, Patience: 20 * time.Second, Logger: slog.New(slog.DiscardHandler),
 	}
 }
 

@@ -229,7 +229,7 @@ func TestWhereNoProjectorIsImmediateACommandAsksNothing(t *testing.T) {
 		p := b.booted(b.timed(Background))
 		var asked atomic.Int64
 		b.db.Write = b.db.Write.WithQueryHook(counter{&asked})
-		log := sqldb.New(b.db, b.registry, time.Second)
+		log := sqldb.New(b.db, b.registry, time.Minute)
 		for n, want := range []int64{2, 0, 0} { // the first finds out
 			err := store(b.Context(), log, func(ctx context.Context, tx eventlog.Tx, events []event.Envelope) error {
 				before := asked.Load()

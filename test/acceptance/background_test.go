@@ -34,7 +34,7 @@ func TestReadingWhatWasJustWritten(t *testing.T) {
 			}
 			for path, body := range names {
 				created := must(t, http.StatusCreated, s.post(path, body))
-				found := s.Get(created.Header.Get("Location"))
+				found := s.Get(created.Header.Get("Location"), patiently)
 				if found.Status != http.StatusOK || found.Body["id"] != created.Body["id"] {
 					t.Fatalf("right after its creation: %d %s", found.Status, found.Text)
 				}
@@ -50,16 +50,16 @@ func TestReadingWhatWasJustWritten(t *testing.T) {
 			} {
 				created := must(t, http.StatusCreated, s.post(path, body))
 				token := "Accession-Min-Position: " + created.Header.Get("Accession-Position")
-				must(t, http.StatusOK, s.Get(created.Header.Get("Location"), token))
-				listed := must(t, http.StatusOK, s.get(path+"?limit=500", token))
+				must(t, http.StatusOK, s.Get(created.Header.Get("Location"), token, patiently))
+				listed := must(t, http.StatusOK, s.get(path+"?limit=500", token, patiently))
 				if ids := column(items(listed), "id"); !slices.Contains(ids, created.Body["id"]) {
 					t.Errorf("%s has %d items and lacks the one created before", path, len(ids))
 				}
 				if reference, ok := created.Body["reference"].(string); ok {
-					must(t, http.StatusOK, s.get("/libraries/$lib1/references/"+reference, token))
+					must(t, http.StatusOK, s.get("/libraries/$lib1/references/"+reference, token, patiently))
 				}
 			}
-			if got := items(must(t, http.StatusOK, s.get(fmt.Sprintf("/libraries/$lib1/search?q=word%d", n)))); len(got) == 0 {
+			if got := items(must(t, http.StatusOK, s.get(fmt.Sprintf("/libraries/$lib1/search?q=word%d", n), patiently))); len(got) == 0 {
 				t.Errorf("a search for what was just added finds nothing")
 			}
 		}
@@ -77,6 +77,9 @@ func TestReadingWhatWasJustWritten(t *testing.T) {
 		})
 	})
 }
+
+// patiently is for requests that are not about how long one waits: without it that is 2 s, which may be too short for a busy machine.
+const patiently = "Prefer: wait=30"
 
 // behind checks that an answer says that its read model is not there yet.
 func behind(t *testing.T, a app.Answer) {
@@ -148,7 +151,7 @@ func TestReadModelsThatDoNotFollow(t *testing.T) {
 		t.Run("once they are played, everything is there", func(t *testing.T) {
 			s := start(t, app.Config{DB: db})
 			for _, path := range things {
-				must(t, http.StatusOK, s.get(path, fmt.Sprintf("Accession-Min-Position: %d", s.Position())))
+				must(t, http.StatusOK, s.get(path, fmt.Sprintf("Accession-Min-Position: %d", s.Position()), patiently))
 			}
 		})
 	})
@@ -248,7 +251,7 @@ func TestTimingsInTurn(t *testing.T) {
 			if !c.Asleep {
 				wait := "Prefer: wait=0"
 				if c.Timing == projection.Background {
-					wait = "Prefer: wait=30"
+					wait = patiently
 				}
 				token := fmt.Sprintf("Accession-Min-Position: %d", s.Position())
 				for path, want := range map[string]int{"/categories/$cat1/books": books, "/libraries/$lib1/categories": books, "/books/$book1/editions": books} {

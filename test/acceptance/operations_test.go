@@ -21,7 +21,7 @@ import (
 func TestBusy(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
-		s := start(t, app.Config{DB: db, Timing: projection.Immediate, LockTimeout: 100 * time.Millisecond})
+		s := start(t, app.Config{DB: db, Timing: projection.Immediate, LockTimeout: 2 * time.Second}) // which is long for those whom nobody holds up
 		s.furnish(t)
 		must(t, http.StatusCreated, s.post("/libraries/$lib1/categories", `{"id": "$cat2", "name": "Lyric", "book": {"title": "T"}}`))
 		code, hold := "log-busy", `SELECT 1` // on SQLite whoever writes has everything

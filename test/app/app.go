@@ -11,6 +11,7 @@
 package app
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"log/slog"
@@ -50,7 +51,7 @@ type Config struct {
 	DB     *database.DB                // migrated; the test closes it, after the application has stopped
 	Timing projection.Timing           // of all projectors; Background when empty
 	Modes  map[string]consistency.Mode // by constraint; one that is missing has its default
-	// LockTimeout is how long a writer waits for a lock; 0 means 5 s.
+	// LockTimeout is how long a writer waits for a lock; 0 means 20 s: no test is about how fast the machine is.
 	LockTimeout time.Duration
 	// Asleep leaves projectors in the background where they are: nothing is ever played into them.
 	Asleep bool
@@ -92,9 +93,7 @@ func Start(t testing.TB, c Config) *App {
 	must(err)
 	settings := consistency.DefaultSettings()
 	settings.Modes = c.Modes
-	if c.LockTimeout > 0 {
-		settings.LockTimeout = c.LockTimeout
-	}
+	settings.LockTimeout = cmp.Or(c.LockTimeout, 20*time.Second)
 	must(set.Check(settings))
 
 	logger := slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelWarn}))

@@ -14,6 +14,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
@@ -121,6 +122,7 @@ type terminal struct {
 	dir    string // where the commands run; documents say bin/ for where the binary is
 	server *exec.Cmd
 	url    string // of the server
+	wrote  int    // the position of the last write that it told of
 }
 
 // shownURL is where the server of a document listens.
@@ -226,7 +228,7 @@ func (c *terminal) run(line string) string {
 	case "curl":
 		return c.curl(words[1:])
 	case "bin/accession":
-		ctx, cancel := context.WithTimeout(c.t.Context(), time.Minute)
+		ctx, cancel := context.WithTimeout(c.t.Context(), 10*time.Minute) // much longer than it takes
 		defer cancel()
 		cmd := exec.CommandContext(ctx, binary(c.t), words[1:]...)
 		cmd.Dir, cmd.Env = c.dir, c.environment(env...)
@@ -310,6 +312,12 @@ func (c *terminal) curl(words []string) string {
 		c.t.Fatal(err)
 	}
 	req.Header = header
+	if body == "" { // what is shown is what is there when all was played, however busy the machine is
+		header.Set("Prefer", "wait=30")
+		if header.Get("Accession-Min-Position") == "" {
+			header.Set("Accession-Min-Position", strconv.Itoa(c.wrote))
+		}
+	}
 	resp, err := http.DefaultClient.Do(req)
 	if err != nil {
 		c.t.Fatal(err)
@@ -318,6 +326,10 @@ func (c *terminal) curl(words []string) string {
 	b, err := io.ReadAll(resp.Body)
 	if err != nil {
 		c.t.Fatal(err)
+	}
+	if body != "" && resp.StatusCode < 300 {
+		at, _ := strconv.Atoi(resp.Header.Get("Accession-Position"))
+		c.wrote = max(c.wrote, at) // of a request that is repeated it is an earlier one
 	}
 	text := strings.ReplaceAll(string(b), c.url, shownURL)
 	if text != "" && !strings.HasSuffix(text, "\n") {

@@ -38,7 +38,8 @@ func TestAnImportThatIsKilledTwentyTimes(t *testing.T) {
 			return e.Position >= position
 		}
 	}
-	for _, position := range []int{50, 100, 200, 300, 440, 445, 600, 800, 1000, 1500, 3000, 5000, 7000, 9000, 11000, 13000} {
+	// The follower may be late on a busy machine: the last leaves a lot to import.
+	for _, position := range []int{50, 100, 200, 300, 440, 445, 600, 800, 1000, 1500, 2000, 3000, 5000, 7000, 8500, 10000} {
 		p := importing()
 		tail.line(reaches(position))
 		if !p.running() {
@@ -73,30 +74,42 @@ func TestAnImportThatIsKilledTwentyTimes(t *testing.T) {
 
 func TestAnImportThatIsInterruptedGoesOn(t *testing.T) {
 	t.Parallel()
-	h := newHome(t)
-	h.partOfFeed(900)
-	whole := object[report](h, "import", "part.csv", "--dry-run")
-	for _, with := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
-		at := h.position("accession.db")
-		p := h.start("import", "part.csv", "--report", "r.jsonl")
-		p.await(at + 200)
-		p.signal(with)
-		r := p.wait()
-		if r.exit != 1 || r.out != "" || !strings.HasPrefix(r.err, "accession: Interrupted. The import had come to ") ||
-			!strings.HasSuffix(r.err, " editions: run `accession import` again, and it goes on from there.\n") || strings.Count(r.err, "\n") != 1 {
-			t.Errorf("after %v: exit %d, stdout %q, stderr:\n%s", with, r.exit, r.out, r.err)
+	fresh := newHome(t)
+	fresh.partOfFeed(900)
+	whole := object[report](fresh, "import", "part.csv", "--dry-run")
+	fresh.do("import", "part.csv")
+	end := fresh.position("accession.db")
+	h := inTime(t, func(h *home) bool {
+		h.partOfFeed(900)
+		for _, with := range []syscall.Signal{syscall.SIGINT, syscall.SIGTERM} {
+			at := h.position("accession.db")
+			p := h.start("import", "part.csv", "--report", "r.jsonl")
+			p.await(at + 200)
+			p.signal(with)
+			r := p.wait()
+			if at = h.position("accession.db"); at >= end {
+				return false
+			}
+			interrupted(h, with, r)
+			h.verified(at)
 		}
-		if lines := strings.Count(h.read("r.jsonl"), "\n"); lines == 0 || lines >= 900 {
-			t.Errorf("the report of what was done until %v has %d lines", with, lines)
-		}
-		h.verified(h.position("accession.db"))
-	}
+		return true
+	})
 	r := object[report](h, "import", "part.csv")
 	if r.Editions.Created+r.Editions.Present != whole.Editions.Created || r.Editions.Present == 0 || r.Editions.Created == 0 {
 		t.Errorf("the last import did %+v, there are %+v", r, whole.Editions)
 	}
-	fresh := newHome(t)
-	fresh.partOfFeed(900)
-	fresh.do("import", "part.csv")
 	same(t, fresh.references(), h.references())
+}
+
+// interrupted checks what an import of part.csv says that a signal has ended, and its report.
+func interrupted(h *home, with syscall.Signal, r result) {
+	h.Helper()
+	if r.exit != 1 || r.out != "" || !strings.HasPrefix(r.err, "accession: Interrupted. The import had come to ") ||
+		!strings.HasSuffix(r.err, " editions: run `accession import` again, and it goes on from there.\n") || strings.Count(r.err, "\n") != 1 {
+		h.Errorf("after %v: exit %d, stdout %q, stderr:\n%s", with, r.exit, r.out, r.err)
+	}
+	if lines := strings.Count(h.read("r.jsonl"), "\n"); lines == 0 || lines >= 900 {
+		h.Errorf("the report of what was done until %v has %d lines", with, lines)
+	}
 }

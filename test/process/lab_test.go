@@ -14,6 +14,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
 	"accession/platform/database"
 	"accession/platform/database/dbtest"
@@ -153,11 +154,11 @@ func labs(h *home, url string, there func() []string) {
 		h.Errorf("the killed lab left %v", killed)
 	}
 	// The server may take a moment to notice that the killed one is gone; until then its place is in use.
-	for tries := 0; ; tries++ {
+	for late := time.Now().Add(patience); ; {
 		h.do(short("--scopes", "1", "--modes", "lock", "--database", url)...)
 		if left := there(); len(left) == 0 {
 			break
-		} else if tries == 20 || !slices.Equal(left, killed) {
+		} else if time.Now().After(late) || !slices.Equal(left, killed) {
 			h.Fatalf("labs left %v, the killed one had left %v", left, killed)
 		}
 	}

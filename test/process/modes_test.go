@@ -58,11 +58,11 @@ func (s *server) until(began time.Time, line string, do func()) {
 	}
 }
 
-// addBook adds a book to the first category of the first library.
+// addBook adds a book to the first category of the first library, which are among the first four events of an import.
 func (s *server) addBook() {
 	s.home.Helper()
-	lib := get[page[library]](s, "/libraries", 0).Items[0]
-	cat := get[page[category]](s, "/libraries/"+lib.ID+"/categories?limit=1", 0).Items[0]
+	lib := get[page[library]](s, "/libraries", 4).Items[0]
+	cat := get[page[category]](s, "/libraries/"+lib.ID+"/categories?limit=1", 4).Items[0]
 	answer, err := http.Post(s.url+"/api/v1/categories/"+cat.ID+"/books", "application/json", strings.NewReader(`{"title": "Emma"}`))
 	if err != nil {
 		s.home.Fatal(err)

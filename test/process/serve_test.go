@@ -135,15 +135,21 @@ func TestTheSampleIsKnownAmongLibrariesOfTheSameName(t *testing.T) {
 
 func TestTheSampleIsCompletedAfterKillsWhileItIsBeingFilled(t *testing.T) {
 	t.Parallel()
-	h := newHome(t)
-	for _, position := range []int{0, 1, 2, 60, 154, 250, 400, 700} {
-		p := h.start("serve", "--sample", "--addr", "127.0.0.1:0")
-		p.await(position)
-		p.kill()
-		if at := h.position("accession.db"); at < position || at >= sampleEnd {
-			t.Errorf("killed at position %d, which should have been from %d to below %d", at, position, sampleEnd)
+	h := inTime(t, func(h *home) bool {
+		for _, position := range []int{0, 1, 2, 60, 154, 250, 400, 700} {
+			p := h.start("serve", "--sample", "--addr", "127.0.0.1:0")
+			p.await(position)
+			p.kill()
+			at := h.position("accession.db")
+			if at < position {
+				t.Errorf("it ended at position %d, before it was killed at %d", at, position)
+			}
+			if at >= sampleEnd {
+				return false
+			}
 		}
-	}
+		return true
+	})
 	s := h.serve("--sample")
 	s.sample()
 	s.stop(syscall.SIGINT)
@@ -200,11 +206,8 @@ func (s *server) shelf() category {
 func (s *server) holds(c category, acknowledged []book, untold int) int {
 	t := s.home
 	t.Helper()
-	position := object[struct {
-		Position int `json:"position"`
-	}](t, "events", "stats").Position
 	there := map[string]book{}
-	books := list[book](s, "/categories/"+c.ID+"/books", position)
+	books := list[book](s, "/categories/"+c.ID+"/books", t.end())
 	for i, b := range books {
 		if b.Number != i+1 {
 			t.Errorf("book %d has the number %d", i+1, b.Number)
@@ -262,6 +265,7 @@ func TestStoppingFinishesWhatWasAcceptedAndAcceptsNothingNew(t *testing.T) {
 		t.Run(with.String(), func(t *testing.T) {
 			t.Parallel()
 			h := newHome(t)
+			h.env = append(h.env, "ACCESSION_HTTP_SHUTDOWN_TIMEOUT=5m") // what was accepted is finished, however slow the machine
 			s := h.serve()
 			c := s.shelf()
 
@@ -359,11 +363,14 @@ func TestAClientThatNeverFinishesDoesNotKeepTheServer(t *testing.T) {
 
 func TestInterruptingTheStartSaysSo(t *testing.T) {
 	t.Parallel()
-	h := newHome(t)
-	p := h.start("serve", "--sample", "--addr", "127.0.0.1:0")
-	p.await(100)
-	p.signal(syscall.SIGINT)
-	r := p.wait()
+	var r result
+	h := inTime(t, func(h *home) bool {
+		p := h.start("serve", "--sample", "--addr", "127.0.0.1:0")
+		p.await(100)
+		p.signal(syscall.SIGINT)
+		r = p.wait()
+		return h.position("accession.db") < sampleEnd
+	})
 	if r.exit != 1 || r.out != "" || !strings.Contains(r.err, "accession: Interrupted. The import had come to ") ||
 		!strings.Contains(r.err, "run `accession serve --sample` again") {
 		t.Errorf("exit %d, stdout %q, stderr:\n%s", r.exit, r.out, r.err)

@@ -125,6 +125,47 @@ func withdrawals(t *testing.T, open consistencytest.Open, mode consistency.Mode)
 	}
 }
 
+// TestWhatIsWithdrawnTwiceAtOnceIsNotFound: whoever withdraws something at the same moment as somebody else hears that it is gone,
+// and not of what was in it.
+func TestWhatIsWithdrawnTwiceAtOnceIsNotFound(t *testing.T) {
+	t.Parallel()
+	for _, store := range stores {
+		for _, mode := range consistency.Built() {
+			t.Run(fmt.Sprint(store.name, "/", mode), func(t *testing.T) {
+				t.Parallel()
+				s := store.open(t, must(module.Registry(modules)))
+				run := runnerIn(s, mode, nil)
+				lib := openLibrary()
+				category := createCategory(lib.ID)
+				mustRun(t, run, lib.Request("t"))
+				mustRun(t, run, category.Request("t"))
+				for range 5 {
+					book := addBook(category.ID)
+					mustRun(t, run, book.Request("t"))
+					mustRun(t, run, editions.AddEdition{ID: editionsevents.NewEditionID(), Book: book.ID, Base: book.Edition.ID}.Request("t"))
+					gate := consistencytest.NewBarrier(2)
+					errs := make([]error, 2)
+					var wg sync.WaitGroup
+					for i := range errs {
+						wg.Go(func() {
+							gate.Wait(t.Context())
+							_, errs[i] = run.Run(t.Context(), catalogue.WithdrawBook{ID: book.ID}.Request("t"))
+						})
+					}
+					wg.Wait()
+					if errs[0] != nil {
+						slices.Reverse(errs)
+					}
+					lost := mode == consistency.Reject && errors.Is(errs[1], consistency.ErrVersionConflict)
+					if errs[0] != nil || !lost && !errors.Is(errs[1], editions.ErrBookNotFound) {
+						t.Errorf("withdrawn with %v and %v", errs[0], errs[1])
+					}
+				}
+			})
+		}
+	}
+}
+
 // TestMovingAndWithdrawingNoDeadlock is rule R11 where things also move and go: each command has several scopes, and which they
 // are is only known once what it is about has been read. 16 at a time, in random order, are refused for what the domain says or
 // not at all.

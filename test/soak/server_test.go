@@ -103,7 +103,9 @@ const nowhere = "http://127.0.0.1:0"
 // start starts it and waits until it listens. Where it does not, the test has failed.
 func (s *server) start() bool {
 	s.stderr.Reset()
-	cmd := accession(s.t, s.dir, s.env, "serve", "--addr", "127.0.0.1:0", "--database", s.db)
+	// What it does when requests take too long to finish is not asked here.
+	env := append([]string{"ACCESSION_HTTP_SHUTDOWN_TIMEOUT=5m"}, s.env...)
+	cmd := accession(s.t, s.dir, env, "serve", "--addr", "127.0.0.1:0", "--database", s.db)
 	cmd.Stderr = &s.stderr
 	cmd.SysProcAttr = noOrphan()
 	url, err := s.begin(cmd)

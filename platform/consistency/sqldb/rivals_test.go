@@ -204,7 +204,7 @@ func TestWhoWaitsForANameDoesNotHoldUpTheLane(t *testing.T) {
 		waits <- err
 	}()
 	<-reached
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second) // less than the patience of who is in the way
 	defer cancel()
 	for _, req := range []usecase.Request{dubbing("thing:y", "L"), naming("thing:z", "M")} {
 		if _, err := run.Run(ctx, req); err != nil {
@@ -227,7 +227,7 @@ func TestWhoWaitsForANameDoesNotHoldUpTheLane(t *testing.T) {
 // Two who stand in one line because a third needs what both need do not share each other's fate.
 func TestWhoWaitsBesideAHeldScopeDoesNotFailWithIt(t *testing.T) {
 	t.Parallel()
-	r := newPatientRoom(t, consistency.Queue, time.Second)
+	r := newPatientRoom(t, consistency.Queue, 4*time.Second) // by when all three stand in line
 	run := consistency.NewRunner(r.config)
 	if _, err := run.Run(t.Context(), usecase.Request{Command: turns{"room:1", "room:2"}}); err != nil {
 		t.Fatal(err)
@@ -329,8 +329,10 @@ func TestAPanicInATransactionFailsAlone(t *testing.T) {
 			if *bursts == nil {
 				t.Error("a panic is no error")
 			}
-			if n := r.db.Write.Stats().InUse; n != 0 {
-				t.Errorf("%d connections are not given back", n)
+			for late := time.Now().Add(time.Minute); r.db.Write.Stats().InUse > 0; { // the last may be a moment after the last answer
+				if time.Now().After(late) {
+					t.Fatalf("%d connections are not given back", r.db.Write.Stats().InUse)
+				}
 			}
 		})
 	}

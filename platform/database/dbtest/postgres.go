@@ -80,7 +80,8 @@ func newServer() (*server, error) {
 	}
 	given := os.Getenv("ACCESSION_TEST_POSTGRES_URL")
 	if given == "" {
-		own, err := newOwnServer("fsync=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=32MB")
+		own, err := newOwnServer("fsync=off", "full_page_writes=off", "autovacuum=off", "shared_buffers=32MB",
+			"max_connections=300") // two tests of three processes each, with all the connections that they may have
 		if err != nil {
 			return nil, err
 		}

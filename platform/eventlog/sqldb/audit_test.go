@@ -67,7 +67,7 @@ func TestAuditFindsWhatDoesNotAgree(t *testing.T) {
 		t.Run(what, func(t *testing.T) {
 			t.Parallel()
 			dbtest.Each(t, func(t *testing.T, db *database.DB) {
-				log := New(db, eventlogtest.Registry(), time.Second)
+				log := New(db, eventlogtest.Registry(), time.Minute)
 				for _, u := range []eventlog.Unit{
 					unit(first, eventlogtest.Envelope(first, tag, 1, "a"), eventlogtest.Envelope(first, tag, 2, "b")),
 					unit(second, eventlogtest.Envelope(second, other, 1, "c")),
@@ -109,7 +109,7 @@ func TestAuditFindsWhatDoesNotAgree(t *testing.T) {
 func TestAuditGivesTheEventsThatCannotBeRead(t *testing.T) {
 	t.Parallel()
 	dbtest.Each(t, func(t *testing.T, db *database.DB) {
-		log := New(db, eventlogtest.Registry(), time.Second)
+		log := New(db, eventlogtest.Registry(), time.Minute)
 		for i := range 4 {
 			if err := eventlogtest.Commit(t.Context(), log, eventlogtest.Unit(fmt.Sprint(i), map[event.Tag]int{"book:1": i})); err != nil {
 				t.Fatal(err)
@@ -149,7 +149,7 @@ func TestAuditFindsRowsThatAreDamaged(t *testing.T) {
 		t.Run(column, func(t *testing.T) {
 			t.Parallel()
 			db := dbtest.SQLite(t)
-			log := New(db, eventlogtest.Registry(), time.Second)
+			log := New(db, eventlogtest.Registry(), time.Minute)
 			for i := range 3 {
 				if err := eventlogtest.Commit(t.Context(), log, eventlogtest.Unit(fmt.Sprint(i), map[event.Tag]int{"book:1": i})); err != nil {
 					t.Fatal(err)
