@@ -31,6 +31,9 @@ var BookExists = consistency.Reference{
 				Ancestors: []event.Tag{e.Category.Tag(), e.Library.Tag()},
 			}
 		}),
+		consistency.Needs(func(e *catalogueevents.BookWithdrawn) consistency.Need { // said of the book, before its editions are looked at
+			return consistency.Need{In: e.Book.Tag(), Key: consistency.Here}
+		}),
 		consistency.Frees(func(e *catalogueevents.BookWithdrawn) event.Tag { return e.Book.Tag() }),
 		consistency.Takes(func(e *catalogueevents.BookWithdrawn) consistency.Taking {
 			return consistency.Taking{Of: BaseEdition.Name, In: e.Book.Tag()}
