@@ -56,6 +56,14 @@ func (a *attempt) run(ctx context.Context, settings Settings) (usecase.Receipt, 
 		return usecase.Receipt{}, a.busy(err)
 	case !a.executed && a.token != "":
 		return a.note(ctx, "")
+	case !a.executed && a.doubt: // what it found may be what an earlier attempt of its own has stored
+		if d, found, err := a.look(ctx); found || err != nil {
+			if err != nil {
+				return usecase.Receipt{}, ErrOutcomeUnknown.Because(err)
+			}
+			return a.asThen(context.WithoutCancel(ctx), d)
+		}
+		fallthrough
 	case !a.executed:
 		head, err := a.Log.Head(ctx)
 		return usecase.Receipt{Position: head.Position}, a.busy(err)

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime/debug"
+	"slices"
 
 	"accession/platform/event"
 	"accession/platform/eventlog"
@@ -64,11 +65,28 @@ func (r *Runner) store(ctx context.Context, members []*attempt, patient bool) []
 			m.fail(err)
 		}
 	default:
-		for _, m := range b.members {
-			b.stuck = append(b.stuck, r.guarded(ctx, []*attempt{m}, patient)...)
-		}
+		b.stuck = append(b.stuck, r.alone(ctx, b.members, patient)...)
 	}
 	return b.stuck
+}
+
+// alone stores each of the members in a transaction of its own, in their order. Whoever needs what one before it has to wait for
+// waits behind it, untried: places are kept, and what others hold is run into once.
+func (r *Runner) alone(ctx context.Context, members []*attempt, patient bool) (aside []stuck) {
+	ahead := locks{} // what is waited for
+	for _, m := range members {
+		waits := []stuck{{m, nil}}
+		if ahead.meet(m.plan.load) {
+			waits[0].on = slices.DeleteFunc(m.plan.load.keys(), func(k Key) bool { _, shared := ahead[k]; return !shared })
+		} else {
+			waits = r.guarded(ctx, []*attempt{m}, patient)
+		}
+		for _, s := range waits {
+			ahead.add(s.plan.load.only(s.on))
+		}
+		aside = append(aside, waits...)
+	}
+	return aside
 }
 
 // store makes one transaction. With an error none of those that are left has an answer.

@@ -97,9 +97,11 @@ type place struct {
 	a      *attempt
 	ticket uint64
 	done   chan struct{} // closed when the attempt has its answer
+	tries  int           // since it has waited for long enough; see driveAside
 
 	mu      sync.Mutex
 	claimed bool // a transaction has it: its caller waits for the answer
+	leaving bool // its caller would go, if the transaction let go of it
 	gone    bool // its caller has gone: it must not be run
 }
 
@@ -115,7 +117,23 @@ func (p *place) claim() bool {
 func (p *place) leave() bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.gone = !p.claimed
+	p.leaving, p.gone = true, !p.claimed
+	return p.gone
+}
+
+// release lets the caller leave again, because the transaction has stored nothing and the attempt has to wait for others. It
+// reports whether there is still a caller.
+func (p *place) release() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.claimed, p.gone = false, p.leaving
+	return !p.gone
+}
+
+// left reports whether the attempt was given up because its caller was leaving.
+func (p *place) left() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	return p.gone
 }
 
@@ -138,12 +156,15 @@ func (l *lane) run(ctx context.Context, a *attempt, settings Settings) error {
 	case <-p.done:
 		return nil
 	case <-ctx.Done():
-		if !p.leave() {
-			<-p.done
-			return nil
+		if p.leave() {
+			l.drop(p)
+			return ctx.Err()
 		}
-		l.drop(p)
-		return ctx.Err()
+		<-p.done
+		if p.left() {
+			return ctx.Err()
+		}
+		return nil
 	}
 }
 
@@ -237,19 +258,30 @@ func (l *lane) drive(ln *line) {
 // tryAgain is how soon a line that may not wait for others in a transaction tries again.
 const tryAgain = 20 * time.Millisecond
 
-// driveAside stores units that wait for others: in a transaction that waits, if it may have one, else it tries.
+// lastTries is how often somebody is tried who has waited for long enough: others may have what it needs for a moment only.
+const lastTries = 5
+
+// driveAside stores units that wait for others: in a transaction that waits, if it may have one and none of them has waited
+// for long enough already; else it tries.
 func (l *lane) driveAside(batch []*place) {
+	late := l.r.Now().Add(-l.r.Settings().LockTimeout)
+	waiting := l.slots // to wait in a transaction; nil: no more
+	if slices.ContainsFunc(batch, func(p *place) bool { return !p.a.since.After(late) }) {
+		waiting = nil
+	}
 	select {
-	case l.slots <- struct{}{}:
+	case waiting <- struct{}{}:
 		l.done(nil, l.store(batch, true))
-		<-l.slots
+		<-waiting
 		return
 	default:
 	}
 	aside := l.store(batch, false)
-	late := l.r.Now().Add(-l.r.Settings().LockTimeout)
 	aside = slices.DeleteFunc(aside, func(s stuck) bool {
 		if s.since.After(late) {
+			return false
+		}
+		if s.place.tries++; s.place.tries < lastTries {
 			return false
 		}
 		s.fail(eventlog.ErrBusy)
@@ -263,8 +295,8 @@ func (l *lane) driveAside(batch []*place) {
 	timer := time.NewTimer(tryAgain)
 	defer timer.Stop()
 	select {
-	case l.slots <- struct{}{}:
-		<-l.slots
+	case waiting <- struct{}{}:
+		<-waiting
 	case <-timer.C:
 	}
 }
@@ -284,8 +316,12 @@ func (l *lane) done(over *transaction, aside []stuck) {
 // as it could be; what a batch costs hardly depends on its size.
 const gathering = 4
 
-// gather waits until n more than wait now do, or the batch is full, or for d.
+// maxGathering bounds that: a batch that took longer than usual was held up by others, and whoever waits has waited with it.
+const maxGathering = 100 * time.Millisecond
+
+// gather waits until n more than wait now do, or the batch is full, or for d, but never long.
 func (l *lane) gather(n int, d time.Duration) {
+	d = min(d, maxGathering)
 	full := l.r.Settings().Batch
 	l.mu.Lock()
 	target := min(len(l.main.waiting)+n, full)
@@ -403,8 +439,12 @@ func (l *lane) lineOn(keys []Key) *line {
 	return nil
 }
 
-// setAside lines up a unit for what others hold. l.mu is held.
+// setAside lines up a unit for what others hold, unless its caller has gone meanwhile. l.mu is held.
 func (l *lane) setAside(s stuck) {
+	if !s.place.release() {
+		close(s.place.done)
+		return
+	}
 	ln := l.lineOn(s.on)
 	if ln == nil {
 		ln = &line{}
@@ -455,9 +495,7 @@ func (r *Runner) guarded(ctx context.Context, members []*attempt, patient bool) 
 			members[0].fail(fmt.Errorf("store: panic: %v", p))
 			return
 		}
-		for _, m := range members {
-			aside = append(aside, r.guarded(ctx, []*attempt{m}, patient)...)
-		}
+		aside = r.alone(ctx, members, patient)
 	}()
 	return r.store(ctx, members, patient)
 }

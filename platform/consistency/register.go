@@ -100,6 +100,14 @@ func (q *Questions) add(more Questions) {
 	}
 }
 
+// only is the questions about these keys.
+func (q Questions) only(keys []Key) Questions {
+	for _, l := range q.pointers() {
+		*l = slices.DeleteFunc(slices.Clone(*l), func(k Key) bool { return !slices.Contains(keys, k) })
+	}
+	return q
+}
+
 // keys are the keys of all questions.
 func (q Questions) keys() []Key { return slices.Concat(q.lists()...) }
 

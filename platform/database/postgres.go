@@ -151,6 +151,7 @@ func postgresConfig(cfg Config, u *url.URL) (pq.Config, error) {
 		"default_transaction_read_only":       "off", // readers turn it on again
 		"default_transaction_deferrable":      "off",
 		"standard_conforming_strings":         "on", // what bun writes into statements counts on it
+		"array_nulls":                         "on", // and what Values writes on this: else NULL would be a word
 		"timezone":                            "UTC",
 		"lock_timeout":                        strconv.FormatInt(milliseconds(cfg.LockTimeout, 0), 10),
 		"statement_timeout":                   strconv.FormatInt(milliseconds(cfg.StatementTimeout, 0), 10),

@@ -304,14 +304,21 @@ func (l *loader) owned(ctx context.Context, owners, scopes []consistency.Key, lo
 		return nil, nil
 	}
 	l.state.Forget(owners, scopes)
-	var where []string // each with an index of its own
-	for _, k := range owners {
-		l.state.SetOwned(k)
-		where = append(where, `owner = `+database.Literal(l.db, k.Key)+` AND "constraint" = `+database.Literal(l.db, k.Constraint))
+	var where []string // each with an index of its own; one for each constraint, as SQLite bounds how many there may be
+	for keys := range ofOneConstraint(owners) {
+		list := database.NewValues(l.db)
+		list.Row()
+		for _, k := range keys {
+			l.state.SetOwned(k)
+			list.Text(k.Key)
+		}
+		where = append(where, `owner IN `+list.String()+` AND "constraint" = `+database.Literal(l.db, keys[0].Constraint))
 	}
-	for _, k := range scopes {
-		l.state.SetScope(k)
-		where = append(where, `"constraint" = `+database.Literal(l.db, k.Constraint)+` AND scope = `+database.Literal(l.db, string(k.Scope)))
+	for keys := range ofOneConstraint(scopes) {
+		for _, k := range keys {
+			l.state.SetScope(k)
+		}
+		where = append(where, l.among(keys))
 	}
 	order := ` ORDER BY "constraint", scope, key`
 	if locking {

@@ -311,7 +311,7 @@ func (t *Tx) Last(statement string, violated func(index string) error) {
 }
 
 func setLockTimeout(d time.Duration) string {
-	return fmt.Sprintf(`SET LOCAL lock_timeout = %d`, d.Milliseconds())
+	return fmt.Sprintf(`SET LOCAL lock_timeout = %d`, max(1, d.Milliseconds())) // 0 would be no limit
 }
 
 // DB is the transaction as bun knows it. Never commit or roll back through it.
