@@ -223,10 +223,11 @@ func (d desk) events(ctx context.Context, in *eventsInput) (*httpapi.List[Record
 		return nil, problem.InvalidField("query.scope", in.Scope, "is not a kind and an id with a colon between them, as category:0192f0c4-7d5e-7c3a-9b1f-2a6d4e8c1f00")
 	}
 	listing := httpapi.Listing{"events", in.Scope, strings.Join(in.Type, ",")}
-	from := in.After
-	if err := listing.Open(in.Cursor, &from); err != nil {
+	var behind event.Position
+	if err := listing.Open(in.Cursor, &behind); err != nil {
 		return nil, err
 	}
+	from := max(in.After, behind)
 	events, position, err := page(ctx, d.log, eventlog.Query{After: from, Tag: event.Tag(in.Scope), Types: in.Type, Limit: in.Limit + 1})
 	if err != nil {
 		return nil, err

@@ -442,8 +442,8 @@ func (a *attempt) mayRetry(ctx context.Context, retry *again, settings Settings)
 			a.countOne(retry.lost.Key.Constraint, outcome)
 			return a.refusal(a.Set.byName[retry.lost.Key.Constraint].broken, retry.lost.Key, true)
 		}
-		if _, ok := errors.AsType[*eventlog.VersionConflict](retry.cause); ok {
-			return ErrVersionConflict.Because(retry.cause)
+		if _, ok := errors.AsType[*eventlog.VersionConflict](retry.cause); ok || errors.Is(retry.cause, errMoved) {
+			return a.overtaken(ctx, retry.cause, settings)
 		}
 		e := problem.Of(retry.cause).Because(retry.cause) // what the database says of itself
 		if e.Kind != problem.Unavailable {
@@ -459,6 +459,18 @@ func (a *attempt) mayRetry(ctx context.Context, retry *again, settings Settings)
 		return ctx.Err()
 	}
 	return wait(ctx, rand.N(ceiling))
+}
+
+// errMoved: what the command is about has changed since it was executed.
+var errMoved = errors.New("others have changed what it is about")
+
+// overtaken is the refusal of a command that others were always faster than: what it says itself of what is there now, if it has
+// something against that, as when its caller wanted to change only what they had seen.
+func (a *attempt) overtaken(ctx context.Context, cause error, settings Settings) error {
+	if e, ok := errors.AsType[*problem.Error](a.prepare(ctx, settings)); ok {
+		return e
+	}
+	return ErrVersionConflict.Because(cause)
 }
 
 // refusal is a constraint's own error with what the caller should know about it.

@@ -262,7 +262,7 @@ func (b *batch) judge(m *attempt) (missing Questions, err error) {
 	if locked := v.missing.Locked(); !locked.None() {
 		// A stamp led to a scope that could not be known before: locking it now would break the order of locks.
 		m.extra = m.extra.And(locked)
-		return missing, &again{cause: errors.New("a scope turned up that was not planned for")}
+		return missing, &again{cause: fmt.Errorf("a scope turned up that was not planned for: %w", errMoved)}
 	}
 	if !v.missing.None() {
 		return v.missing, nil
@@ -279,7 +279,7 @@ func (b *batch) accept(m *attempt, v verdict) error {
 	}
 	switch {
 	case v.stale:
-		return &again{cause: errors.New("the command did not know all that it takes with it")}
+		return &again{cause: fmt.Errorf("the command did not know all that it takes with it: %w", errMoved)}
 	case v.broken != nil:
 		return &refusal{by: v.by, problem: v.broken, at: v.at}
 	case b.keys[m.key]:

@@ -40,8 +40,8 @@ type Request struct {
 
 	// Placed, if set, is called once, when the request has its place behind those that were run before it, or is over. Where
 	// requests line up, one that is run afterwards is stored afterwards, or together with it and with a higher number; so an
-	// importer can have many under way and keep their order, if it lets none of them go and the database fails none. Elsewhere a
-	// request is placed when it is over.
+	// importer can have many under way and keep their order, if it lets none of them go, the database fails none, and no mode is
+	// changed meanwhile. Elsewhere a request is placed when it is over.
 	Placed func()
 
 	// Token is the asker's own name for this asking, if they gave it one. It goes with any command, beside Key or without.
@@ -137,7 +137,7 @@ func (u *Unit) Recorded() []Recording { return u.events }
 
 // Fold plays the stream into a state, beginning with the zero S, and gives the version that the stream is at (0: it has no
 // event). What the unit recorded itself is played too. A unit that then records to the stream is stored only if nobody else
-// has written to it.
+// has written to it since it was folded for the first time.
 func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, event.Event)) (S, int, error) {
 	s, version, err := eventlog.Fold(ctx, u.log, stream, play)
 	if err != nil {
@@ -150,6 +150,8 @@ func Fold[S any](ctx context.Context, u *Unit, stream event.Tag, play func(*S, e
 			own++
 		}
 	}
-	u.streams[stream], u.folded[stream] = version+own, true
+	if !u.folded[stream] { // what was decided on then must not be stored behind what came since
+		u.streams[stream], u.folded[stream] = version+own, true
+	}
 	return s, version + own, nil
 }

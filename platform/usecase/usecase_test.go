@@ -48,3 +48,23 @@ func TestAUnitFoldsTheLogAndWhatItRecorded(t *testing.T) {
 		t.Errorf("a stream without events is at %d: %v", version, err)
 	}
 }
+
+// What was decided on when a stream was first looked into must not be stored behind what came since.
+func TestAStreamThatMovesBetweenTwoFoldsIsWrittenWhereTheFirstSawIt(t *testing.T) {
+	t.Parallel()
+	log := memory.New(eventlogtest.Registry(), time.Minute)
+	u := usecase.NewUnit(log, time.Now())
+	for at := range 2 {
+		rival := eventlogtest.Unit("k"+string(rune('0'+at)), map[event.Tag]int{"book:1": at})
+		if err := eventlogtest.Commit(t.Context(), log, rival); err != nil {
+			t.Fatal(err)
+		}
+		if _, _, err := usecase.Fold(t.Context(), u, "book:1", func(*int, event.Event) {}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	u.Record("book:1", &eventlogtest.Noted{Text: "mine"})
+	if got := u.Recorded()[0].Version; got != 2 {
+		t.Errorf("it is meant for version %d, want 2, which the rival has", got)
+	}
+}

@@ -237,6 +237,15 @@ func TestEvents(t *testing.T) {
 				t.Error(diff)
 			}
 		})
+		t.Run("a cursor goes on from where it was, and not before what is asked for", func(t *testing.T) {
+			next := must(t, http.StatusOK, s.get("/events?limit=2")).Body["next"].(string)
+			for after, want := range map[string]any{"0": 3.0, "1": 3.0, "7": 8.0} {
+				a := must(t, http.StatusOK, s.get("/events?limit=2&after="+after+"&cursor="+next))
+				if got := items(a)[0]["position"]; got != want {
+					t.Errorf("after %s and the cursor comes %v, want %v", after, got, want)
+				}
+			}
+		})
 		for _, query := range []string{"after=-1", "after=x", "limit=0", "limit=501", "scope=nonsense", "scope=book:", "cursor=nonsense", "colour=red"} {
 			name, _, _ := strings.Cut(query, "=")
 			refused(t, s.get("/events?"+query), http.StatusUnprocessableEntity, "invalid", "query."+name)
