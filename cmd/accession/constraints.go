@@ -314,7 +314,7 @@ func (c *cli) changeMode(ctx context.Context, cfg config.Config, change operatio
 // changes are the changes of the constraint's mode that q asks for.
 func (c *cli) changes(ctx context.Context, change operations.ChangeMode, q eventlog.Query) (events []event.Envelope, err error) {
 	q.Stream = operationsevents.ConstraintTag(change.Constraint.Name)
-	err = c.withLog(ctx, func(log eventlog.Log) error {
+	err = c.withLog(ctx, false, func(log eventlog.Reader) error {
 		events, err = eventlog.Collect(log.Read(ctx, q))
 		return err
 	})

@@ -37,14 +37,18 @@ type storedEvent struct {
 	Data       json.RawMessage `json:"data"`
 }
 
-// shown is the event with its bytes as they are stored (raw), or as this binary understands them.
+// shown is the event with its bytes as they are stored (raw), or as this binary understands them. Stored bytes that are not JSON
+// are shown as a text.
 func shown(env event.Envelope, raw bool) (storedEvent, error) {
-	data := env.Data
-	if !raw {
-		var err error
-		if data, err = event.Encode(env.Event); err != nil {
-			return storedEvent{}, err
-		}
+	data, err := env.Data, error(nil)
+	switch {
+	case !raw:
+		data, err = event.Encode(env.Event)
+	case !json.Valid(data):
+		data, err = json.Marshal(strings.ToValidUTF8(string(data), "\uFFFD"))
+	}
+	if err != nil {
+		return storedEvent{}, err
 	}
 	return storedEvent{
 		Position: env.Position, ID: env.ID.String(), Type: env.Type, Schema: env.Schema, Stream: env.Stream, Version: env.Version,
@@ -52,8 +56,9 @@ func shown(env event.Envelope, raw bool) (storedEvent, error) {
 	}, nil
 }
 
-// withLog runs f on the log of the database, which is only looked at.
-func (c *cli) withLog(ctx context.Context, f func(log eventlog.Log) error) error {
+// withLog runs f on the log of the database, which is only looked at. Who wants stored bytes gets those too that nobody
+// understands; anybody else is told where they are.
+func (c *cli) withLog(ctx context.Context, raw bool, f func(log eventlog.Reader) error) error {
 	a, err := c.open(ctx, look)
 	if err != nil {
 		return err
@@ -63,7 +68,19 @@ func (c *cli) withLog(ctx context.Context, f func(log eventlog.Log) error) error
 	if _, err := a.wire(fx.Populate(&log)); err != nil {
 		return err
 	}
-	return f(log)
+	var unreadable *event.Envelope
+	err = f(eventlog.Past(log, func(env event.Envelope, _ error) bool {
+		if !raw {
+			unreadable = &env
+		}
+		return raw
+	}))
+	if unreadable != nil && err != nil {
+		return problem.New(problem.Internal, "event-unreadable",
+			"The event at position %d, a %s, cannot be read: what is stored is not what was written. --raw shows it, and `accession verify` what else differs.",
+			unreadable.Position, unreadable.Type).Because(err)
+	}
+	return err
 }
 
 func (c *cli) eventsTail() *cobra.Command {
@@ -99,7 +116,7 @@ func (c *cli) eventsTail() *cobra.Command {
 			} else {
 				q.Last = int(last)
 			}
-			return c.withLog(cmd.Context(), func(log eventlog.Log) error { return c.tail(cmd.Context(), log, q, follow, raw) })
+			return c.withLog(cmd.Context(), raw, func(log eventlog.Reader) error { return c.tail(cmd.Context(), log, q, follow, raw) })
 		},
 	}
 	databaseFlag(cmd)
@@ -121,7 +138,7 @@ const (
 	followTries = 20
 )
 
-func (c *cli) tail(ctx context.Context, log eventlog.Log, q eventlog.Query, follow, raw bool) error {
+func (c *cli) tail(ctx context.Context, log eventlog.Reader, q eventlog.Query, follow, raw bool) error {
 	if follow && c.output == "" {
 		c.output = "ndjson" // a table ends
 	}
@@ -195,7 +212,7 @@ func (c *cli) eventsShow() *cobra.Command {
 			if err != nil || at < 1 {
 				return usage(cmd, "%q is not a position: use a number from 1.", args[0])
 			}
-			return c.withLog(cmd.Context(), func(log eventlog.Log) error {
+			return c.withLog(cmd.Context(), raw, func(log eventlog.Reader) error {
 				q := eventlog.Query{After: event.Position(at - 1), Until: event.Position(at)}
 				for env, err := range log.Read(cmd.Context(), q) {
 					if err != nil {
@@ -233,7 +250,7 @@ func (c *cli) eventsStats() *cobra.Command {
 		Example: "  accession events stats --output json",
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			return c.withLog(cmd.Context(), func(log eventlog.Log) error { return c.stats(cmd.Context(), log) })
+			return c.withLog(cmd.Context(), true, func(log eventlog.Reader) error { return c.stats(cmd.Context(), log) })
 		},
 	}
 	databaseFlag(cmd)
@@ -247,10 +264,10 @@ type typeStats struct {
 	Events int            `json:"events"`
 	First  event.Position `json:"first"`
 	Last   event.Position `json:"last"`
-	Known  bool           `json:"known"` // this binary understands it
+	Known  bool           `json:"known"` // this binary understands all of them
 }
 
-func (c *cli) stats(ctx context.Context, log eventlog.Log) error {
+func (c *cli) stats(ctx context.Context, log eventlog.Reader) error {
 	type key struct {
 		name   string
 		schema int
@@ -268,9 +285,11 @@ func (c *cli) stats(ctx context.Context, log eventlog.Log) error {
 		k := key{env.Type, env.Schema}
 		s := counts[k]
 		if s == nil {
-			_, unknown := env.Event.(*event.Unknown)
-			s = &typeStats{Type: env.Type, Schema: env.Schema, First: env.Position, Known: !unknown}
+			s = &typeStats{Type: env.Type, Schema: env.Schema, First: env.Position, Known: true}
 			counts[k] = s
+		}
+		if _, unknown := env.Event.(*event.Unknown); unknown {
+			s.Known = false
 		}
 		s.Events++
 		s.Last = env.Position

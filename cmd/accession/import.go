@@ -79,11 +79,6 @@ type importOptions struct {
 }
 
 func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
-	if o.library != "" || o.format != "jsonl" {
-		if o.library, err = exchange.LibraryName(o.library); err != nil {
-			return err
-		}
-	}
 	cfg, _, err := c.load()
 	if err != nil {
 		return err
@@ -92,7 +87,12 @@ func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
 	if err != nil {
 		return err
 	}
-	report, err := openReport(o.report, o.file, strings.TrimPrefix(cfg.Database.URL, "sqlite:"))
+	if o.library != "" || o.format != "jsonl" {
+		if o.library, err = exchange.LibraryName(o.library); err != nil {
+			return err
+		}
+	}
+	report, err := openReport(o.report, append(databaseFiles(cfg.Database.URL), o.file)...)
 	if err != nil {
 		return err
 	}
@@ -303,6 +303,24 @@ func (f *reportFile) close() error {
 		err = errors.Join(err, os.Remove(f.Name()))
 	}
 	return err
+}
+
+// databaseFiles are the names of all files of a SQLite database.
+func databaseFiles(url string) (names []string) {
+	path, is := strings.CutPrefix(url, "sqlite:")
+	if !is {
+		return nil
+	}
+	paths := []string{path}
+	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
+		paths = append(paths, real) // beside which the others are
+	}
+	for _, path := range paths {
+		for _, suffix := range []string{"", "-wal", "-shm", "-journal", ".lock"} {
+			names = append(names, path+suffix)
+		}
+	}
+	return names
 }
 
 // sameFile reports whether two names are of one file, also of one that is not there yet.

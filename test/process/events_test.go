@@ -132,6 +132,29 @@ func TestEventsInEveryFormat(t *testing.T) {
 	h.refuses(3, `There is no event at position 4711: the log ends at \d+.$`, "events", "show", "4711", "--raw")
 }
 
+// What is stored can be looked at whatever it is, and whoever wants to understand it is told where that ends.
+func TestEventsThatCannotBeRead(t *testing.T) {
+	t.Parallel()
+	h := small(t)
+	all := h.events()
+	h.sql("UPDATE log_events SET data = '{\"n' WHERE position = 3")
+	const unreadable = `The event at position 3, a catalogue.book_added, cannot be read: `
+	h.refuses(1, unreadable, "events", "show", "3")
+	if r := h.run("events", "tail", "--after", "1"); r.exit != 1 || strings.Count(r.out, "\n") != 1 || !strings.Contains(r.err, unreadable) {
+		t.Errorf("events tail: exit %d, stdout %q, stderr %q", r.exit, r.out, r.err)
+	}
+	if shown := object[struct{ Data string }](h, "events", "show", "3", "--raw"); shown.Data != `{"n` {
+		t.Errorf("stored is %q", shown.Data)
+	}
+	if n := strings.Count(h.do("events", "tail", "--after", "0", "--raw"), "\n"); n != len(all) {
+		t.Errorf("%d of %d events are shown as they are stored", n, len(all))
+	}
+	stats := object[struct{ Types []struct{ Known bool } }](h, "events", "stats")
+	if len(stats.Types) != 4 || stats.Types[0].Known || !stats.Types[1].Known {
+		t.Errorf("stats are %+v", stats)
+	}
+}
+
 func TestEventsStats(t *testing.T) {
 	t.Parallel()
 	h := small(t)

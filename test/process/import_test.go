@@ -521,7 +521,7 @@ func TestTheReportOverwritesNothingThatIsNeeded(t *testing.T) {
 	t.Parallel()
 	h := newHome(t)
 	h.partOfFeed(10)
-	for _, name := range []string{"part.csv", "accession.db"} {
+	for _, name := range []string{"part.csv", "accession.db", "accession.db-wal", "accession.db-shm", "accession.db.lock"} {
 		before := h.files()
 		r := h.run("import", "part.csv", "--report", h.path(name))
 		if r.exit != 2 || r.out != "" || !strings.Contains(r.err, "--report would overwrite") {

@@ -126,6 +126,7 @@ func TestWrongFilesToImport(t *testing.T) {
 		{"packed.csv", 1, `line 1: the file is packed \(gzip\). Unpack it first.`},
 		{"none.csv", 3, "There is no file none.csv. Check its name, and where you are.$"},
 		{"directory", 2, "directory is a directory. Name a file.$"},
+		{". --format gutenberg", 2, "\\. is a directory. Name a file.$"},
 		{"empty.csv --report none/report.jsonl", 1, "the file is empty"},
 		{"ok.csv --report none/report.jsonl", 3, "There is no directory none. Create it, or name another file.$"},
 		{"ok.csv --report directory", 2, "directory is a directory. Name a file.$"},
