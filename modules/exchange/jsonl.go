@@ -10,11 +10,13 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
+	"unicode"
 	"unicode/utf8"
 
 	"accession/modules/library/libraryevents"
 	"accession/platform/problem"
 	"accession/platform/reference"
+	"accession/platform/text"
 )
 
 // maxUsedUp is how many numbers of what is gone a scope of a file may have: each is used up again by an import, in a command
@@ -273,6 +275,17 @@ func (p *jsonl) add(line int, o object) error {
 	if p.libraries[o.ID] != nil || p.categories[o.ID] != nil || p.books[o.ID] != nil || p.editions[o.ID] != nil {
 		return wrong(line, "the id %s is in the file already", o.ID)
 	}
+	if o.Withdrawn && o.Kind != "edition" {
+		return wrong(line, "a %s that was withdrawn cannot be in a file: leave it out, and say which numbers were used in a line of kind number", o.Kind)
+	}
+	for _, s := range []*string{&o.Name, &o.Title, &o.Publisher, &o.Language, &o.Format} {
+		*s = inOneLine(*s)
+	}
+	if o.Authors != nil {
+		for i, a := range *o.Authors {
+			(*o.Authors)[i] = inOneLine(a)
+		}
+	}
 	missing := func(what, id string) error {
 		return wrong(line, "its %s %q is not above it in the file", what, id)
 	}
@@ -322,6 +335,15 @@ func (p *jsonl) add(line int, o object) error {
 		p.editions[o.ID], b.Editions = b, append(b.Editions, e)
 	}
 	return nil
+}
+
+// inOneLine folds white space where a text has line breaks or tabs, as files from elsewhere do. Any other text stays as it is: what
+// was exported comes back the same.
+func inOneLine(s string) string {
+	if strings.ContainsFunc(s, func(r rune) bool { return unicode.IsSpace(r) && !unicode.Is(unicode.Zs, r) }) {
+		return text.Squeeze(s)
+	}
+	return s
 }
 
 // maxNumber is as high as references go.

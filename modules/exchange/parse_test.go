@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"accession/modules/editions"
 	"accession/modules/exchange"
 	"accession/modules/library"
 	"accession/modules/library/libraryevents"
@@ -159,7 +160,8 @@ func TestARowInWhichSomethingIsWrongIsRefusedAlone(t *testing.T) {
 		{",,No category,,,,,,1999,en,", "category: must not be empty"},
 		{"Plays,,Faust,,,,,,2999,de,", "year: 2999 is not a year from "},
 		{"Plays,,Götz,,,,9783161484101,,,de,", "isbn: "},
-		{"Plays,,Nathan,,,,,,,de,", ""},
+		{"Plays,,Nathan,,,,9783161484100,,,de,", ""},
+		{"Plays,,Emilia,,,,978-3-16-148410-0,,,de,", editions.ErrISBNTaken.Message},
 	}
 	var file strings.Builder
 	file.WriteString(header)
@@ -167,7 +169,7 @@ func TestARowInWhichSomethingIsWrongIsRefusedAlone(t *testing.T) {
 		file.WriteString(r.row + "\n")
 	}
 	s := newStore()
-	for _, dry := range []bool{true, false, false} {
+	for _, dry := range []bool{true, false, true, false} { // a dry run says the same
 		c, err := exchange.ParseCSV(strings.NewReader(file.String()))
 		if err != nil {
 			t.Fatal(err)
@@ -177,7 +179,7 @@ func TestARowInWhichSomethingIsWrongIsRefusedAlone(t *testing.T) {
 			t.Fatal(err)
 		}
 		lines := r.Lines()
-		if r.Rows != len(rows) || len(lines) != len(rows) || r.Editions.Refused != 14 {
+		if r.Rows != len(rows) || len(lines) != len(rows) || r.Editions.Refused != 15 {
 			t.Fatalf("report %+v of %d lines for %d rows", r, len(lines), len(rows))
 		}
 		for i, l := range lines {
@@ -191,6 +193,22 @@ func TestARowInWhichSomethingIsWrongIsRefusedAlone(t *testing.T) {
 		t.Errorf("imported:\n%s", got)
 	}
 	s.audited(t)
+}
+
+// TestTextsOfMoreThanOneLineAreFolded, and others are left as they are.
+func TestTextsOfMoreThanOneLineAreFolded(t *testing.T) {
+	t.Parallel()
+	s := newStore()
+	file := strings.NewReplacer(`"Novels"`, `"No\u2028vels"`, `"Emma"`, `" Em\r\n\t ma  and  more"`, `"Austen, Jane"`, `"Austen,  Jane"`).Replace(small())
+	if r := s.jsonl(t, "", file); r.Refusals() > 0 || r.Anew {
+		t.Errorf("refused %v", r.Lines())
+	}
+	got := s.export(t)
+	for _, want := range []string{`"name":"No vels"`, `"title":"Em ma and more"`, `"authors":["Austen,  Jane"]`} {
+		if !strings.Contains(got, want) {
+			t.Errorf("there is no %s in\n%s", want, got)
+		}
+	}
 }
 
 // TestABookThatIsThereFoundsNoCategory: it stays where it is, and its row says so.
@@ -294,6 +312,7 @@ func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
 		"deeper than anybody goes": {strings.Repeat("[", 10_001), "Line 1: it stops being JSON at character 10001: check"},
 		"nothing":                  {"null", `Line 1: kind is "": there are library, category, book, edition and number.`},
 		"two objects on a line":    {"{} {}", "Line 1: there is more behind the object"},
+		"a withdrawn book":         {replaced(`"title":"Emma"`, `"withdrawn":true,"title":"Emma"`), "Line 5: a book that was withdrawn cannot be in a file: leave it out, and say"},
 		"another field":            {replaced(`"name":"City"`, `"nom":"City"`), `Line 1: there is no field "nom": check how it is written.`},
 		"text for a number":        {replaced(`"number":2`, `"number":"2"`), "Line 3: number is text; it must be a whole number of at most 2147483647."},
 		"half a number":            {replaced(`"number":2`, `"number":2.5`), "Line 3: number is the number 2.5; it must be a whole number of at most 2147483647."},

@@ -148,6 +148,7 @@ type restorer struct {
 	last    map[string]int                      // by id, the last number used in a library, category or book
 	names   map[string]libraryevents.CategoryID // of live categories, folded
 	met     map[*Book]bool                      // what became of it is settled
+	isbns   map[isbn.ISBN]bool                  // of live editions; for a dry run, in which no constraint is asked
 
 	// stood is where a book stood before the import, as long as that has not come to this place among those of the file. A book
 	// that stands in none of them was taken there by somebody: it stays.
@@ -238,7 +239,8 @@ func (r *restorer) open(ctx context.Context, name string, byName bool, l *Librar
 func (r *restorer) look(ctx context.Context, l *Library) error {
 	r.there, r.gone, r.names = map[string]bool{}, map[string]bool{}, map[string]libraryevents.CategoryID{}
 	r.last, r.met, r.stood = map[string]int{}, map[*Book]bool{}, map[catalogueevents.BookID]catalogueevents.Place{}
-	called := map[libraryevents.CategoryID]string{}
+	r.isbns = map[isbn.ISBN]bool{}
+	called, imprints := map[libraryevents.CategoryID]string{}, map[editionsevents.EditionID]string{}
 	var created []string
 	for env, err := range r.Log.Read(ctx, eventlog.Query{Tag: r.library.Tag()}) {
 		if err != nil {
@@ -262,13 +264,21 @@ func (r *restorer) look(ctx context.Context, l *Library) error {
 		case *catalogueevents.BookWithdrawn:
 			r.gone[e.Book.String()] = true
 		case *editionsevents.EditionAdded:
-			r.there[e.Edition.String()] = true
+			r.there[e.Edition.String()], imprints[e.Edition] = true, e.Imprint.ISBN
+		case *editionsevents.EditionCorrected:
+			imprints[e.Edition] = e.Imprint.ISBN
 		case *editionsevents.EditionWithdrawn:
 			r.gone[e.Edition.String()] = true
+			delete(imprints, e.Edition)
 		}
 	}
 	for id, name := range called {
 		r.names[text.Fold(name)] = id
+	}
+	for _, number := range imprints {
+		if n, err := isbn.Parse(number); err == nil {
+			r.isbns[n] = true
+		}
 	}
 	// Only what this file brought may be in a library that gets its numbers back.
 	r.restore, r.shelves = true, l.filled()
@@ -474,6 +484,9 @@ func (r *restorer) add(ctx context.Context, s step) error {
 		outcome, receipt, err = r.request(ctx, req)
 	}
 	if err == nil {
+		err = r.rival(r.editionsOf(s.Book)[0], outcome)
+	}
+	if err == nil {
 		r.added(s, receipt)
 	}
 	in, err := r.settleBook(s.Book, outcome, err)
@@ -490,6 +503,19 @@ func (r *restorer) add(ctx context.Context, s step) error {
 		}
 	}
 	return r.editions(ctx, s.Book, in)
+}
+
+// rival is what would be said, in a dry run, of the ISBN of an edition that would be created.
+func (r *restorer) rival(e *Edition, outcome Outcome) error {
+	number, err := isbn.Parse(e.ISBN)
+	if !r.DryRun || outcome != Created || err != nil || e.Withdrawn {
+		return nil
+	}
+	if r.isbns[number] {
+		return editions.ErrISBNTaken
+	}
+	r.isbns[number] = true
+	return nil
 }
 
 // wrong is all that is wrong with a row in which something is: what its file's reader found, and what the command finds.
@@ -602,6 +628,9 @@ func (r *restorer) editions(ctx context.Context, b *Book, in bool) error {
 		default:
 			var receipt usecase.Receipt
 			outcome, receipt, err = r.request(ctx, cmd.Request(r.Actor))
+			if err == nil {
+				err = r.rival(e, outcome)
+			}
 			if err == nil {
 				r.there[id.String()] = true
 				if added, ok := recorded[*editionsevents.EditionAdded](receipt); ok {
