@@ -14,7 +14,7 @@ import (
 // A statement that runs into its time-out is the database's fault and not the event's: the projector goes on as soon as it can.
 func TestAStatementThatTakesTooLongBreaksNoProjector(t *testing.T) {
 	t.Parallel()
-	db, err := database.Open(t.Context(), database.Config{URL: dbtest.PostgresURL(t), StatementTimeout: 200 * time.Millisecond})
+	db, err := database.Open(t.Context(), database.Config{URL: dbtest.PostgresURL(t), StatementTimeout: 2 * time.Second})
 	if err != nil {
 		t.Fatal(err)
 	}
