@@ -507,14 +507,15 @@ func (r *restorer) add(ctx context.Context, s step) error {
 
 // rival is what would be said, in a dry run, of the ISBN of an edition that would be created.
 func (r *restorer) rival(e *Edition, outcome Outcome) error {
-	number, err := isbn.Parse(e.ISBN)
-	if !r.DryRun || outcome != Created || err != nil || e.Withdrawn {
+	if !r.DryRun || outcome != Created || e.Withdrawn {
 		return nil
 	}
-	if r.isbns[number] {
-		return editions.ErrISBNTaken
+	if number, err := isbn.Parse(e.ISBN); err == nil { // else the command has said what is wrong with it
+		if r.isbns[number] {
+			return editions.ErrISBNTaken
+		}
+		r.isbns[number] = true
 	}
-	r.isbns[number] = true
 	return nil
 }
 
@@ -555,8 +556,9 @@ func (r *restorer) passed(err error) error {
 	case problem.Invalid, problem.Conflict, problem.Refused, problem.NotFound:
 		r.report.Anew = true
 		return nil
+	default:
+		return err
 	}
-	return err
 }
 
 func (r *restorer) addBook(in libraryevents.CategoryID, b *Book) catalogue.AddBook {
