@@ -35,7 +35,8 @@
 // the command, so that a reader never waits; this is for acceptance tests and for what must never be late (immediate.go).
 // Which timing a projector has stands in the database, never only in a process's configuration: [Projectionist.Boot] changes
 // it there, with all who append kept out for that moment (timing.go). Where none is immediate a command asks nothing to know it:
-// its commit finds out.
+// its commit finds out. A process stores nothing while a projector is immediate that it does not have, or not in this
+// version: it cannot know what that listens to. When it boots, it takes one that it has never heard of out of commands.
 //
 // # When a handler fails
 //

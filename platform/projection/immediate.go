@@ -22,8 +22,8 @@ type Immediately struct{ p *Projectionist }
 // projectors are immediate is decided by the database, and another process may have changed it.
 func (p *Projectionist) Immediate() Immediately { return Immediately{p} }
 
-// ErrProjectorVersion: a projector is immediate in another version than this process has, so that nothing may be stored from
-// here. Nothing was.
+// ErrProjectorVersion: a projector is immediate that this process does not have, or not in this version, so that nothing may be
+// stored from here: it would miss it. Nothing was.
 var ErrProjectorVersion = problem.New(problem.Unavailable, "projector-version",
 	"The server is being replaced by another version of itself. Try again in a moment.")
 
@@ -40,12 +40,9 @@ func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.En
 			concerned = append(concerned, pl)
 		}
 	}
-	if len(concerned) == 0 {
-		return nil
-	}
 	t, ok := tx.(*sqldb.Tx)
 	if !ok {
-		if i.p.Timing == Immediate {
+		if i.p.Timing == Immediate && len(concerned) > 0 {
 			return fmt.Errorf("play immediately: a %T cannot hold the projectors' tables: use background timing", tx)
 		}
 		return nil // Boot has seen to it that none is immediate
@@ -54,7 +51,7 @@ func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.En
 		t.Unplayed(func() { i.p.none.Store(false) })
 		return nil
 	}
-	due, err := immediate(ctx, t.DB(), concerned)
+	due, err := i.p.immediate(ctx, t.DB())
 	if err != nil {
 		return err
 	}
@@ -65,7 +62,10 @@ func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.En
 		}
 		i.p.none.Store(none)
 	}
-	for _, pl := range due {
+	for _, pl := range concerned {
+		if !slices.Contains(due, pl) {
+			continue
+		}
 		err := pl.play(ctx, t.DB(), events)
 		switch {
 		case err == nil:
@@ -80,15 +80,11 @@ func (i Immediately) Play(ctx context.Context, tx eventlog.Tx, events []event.En
 	return nil
 }
 
-// immediate picks those that the database says are immediate. Their timing stays so until the end of the transaction, and
+// immediate gives those that the database says are immediate. Their timing stays so until the end of the transaction, and
 // nobody else plays into them until then: events are played in the order in which they will stand in the log, and no change of
-// a row is lost.
-func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*player, err error) {
-	names := make([]string, len(players))
-	for i, pl := range players {
-		names[i] = pl.Name
-	}
-	query, args := `SELECT name, version FROM projectors WHERE timing = ? AND name IN (?) ORDER BY name`, []any{Immediate, bun.List(names)}
+// a row is lost. All of them must be known here, whatever is to be played: what another version listens to, only that one knows.
+func (p *Projectionist) immediate(ctx context.Context, db bun.IDB) (due []*player, err error) {
+	query, args := `SELECT name, version FROM projectors WHERE timing = ? ORDER BY name`, []any{Immediate}
 	if isPostgres(db) {
 		// One message, but two statements: the second sees what was committed before the first had its lock.
 		query, args = shared+`; `+query+` FOR NO KEY UPDATE`, append([]any{int64(timingLock)}, args...)
@@ -111,11 +107,11 @@ func immediate(ctx context.Context, db bun.IDB, players []*player) (due []*playe
 		if err := rs.Scan(&name, &version); err != nil {
 			return nil, fmt.Errorf("read timings: %w", err)
 		}
-		pl := players[slices.Index(names, name)]
-		if pl.Version != version {
-			return nil, ErrProjectorVersion.Because(fmt.Errorf("projector %s is immediate in version %d, this process has %d", name, version, pl.Version))
+		at := slices.IndexFunc(p.players, func(pl *player) bool { return pl.Name == name && pl.Version == version })
+		if at < 0 {
+			return nil, ErrProjectorVersion.Because(fmt.Errorf("projector %s is immediate in version %d, and this process does not have that", name, version))
 		}
-		due = append(due, pl)
+		due = append(due, p.players[at])
 	}
 	if err := rs.Err(); err != nil {
 		return nil, sqldb.Fault("read timings", err)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"accession/platform/event"
@@ -93,6 +94,56 @@ func (p *player) settle(ctx context.Context) error {
 			return err
 		}
 	}
+}
+
+// letGo takes those projectors out of commands that this process does not have: it cannot play into them, and what it stores must
+// not be missing there when somebody comes who has them.
+func (p *Projectionist) letGo(ctx context.Context) error {
+	if foreign, err := p.foreign(ctx, p.DB.Read); err != nil || len(foreign) == 0 {
+		return err
+	}
+	tx, err := sqldb.Begin(ctx, p.DB, p.Patience)
+	if err != nil {
+		return err
+	}
+	defer tx.Rollback()
+	db := tx.DB()
+	if err := lockTimings(ctx, db); err != nil {
+		return err
+	}
+	foreign, err := p.foreign(ctx, db) // from here on they stay so
+	if err != nil || len(foreign) == 0 {
+		return err
+	}
+	// Nobody moves the checkpoint of an immediate projector. It is locked before the log, as in flip.
+	if _, err := db.ExecContext(ctx, `UPDATE projectors SET timing = ?, changed_at = ? WHERE name IN (?)`, Background, now(), bun.List(foreign)); err != nil {
+		return sqldb.Fault("write timings", err)
+	}
+	head, err := lockLog(ctx, db)
+	if err != nil {
+		return err
+	}
+	if _, err := db.ExecContext(ctx, `UPDATE projectors SET position = ? WHERE log = ? AND name IN (?)`, head.Position, head.Log, bun.List(foreign)); err != nil {
+		return sqldb.Fault("write timings", err)
+	}
+	if err := noteTimings(ctx, db); err != nil {
+		return err
+	}
+	if err := commit(ctx, tx, p.Patience); err != nil {
+		return err
+	}
+	p.Logger.InfoContext(ctx, "projectors that this process does not have are played in the background now", "projectors", foreign)
+	return nil
+}
+
+// foreign are the names of immediate projectors that this process does not have.
+func (p *Projectionist) foreign(ctx context.Context, db bun.IDB) (names []string, err error) {
+	if err := db.NewRaw(`SELECT name FROM projectors WHERE timing = ?`, Immediate).Scan(ctx, &names); err != nil {
+		return nil, sqldb.Fault("read timings", err)
+	}
+	return slices.DeleteFunc(names, func(name string) bool {
+		return slices.ContainsFunc(p.players, func(pl *player) bool { return pl.Name == name })
+	}), nil
 }
 
 // flips is how often a flip is tried again that was too late or waited for a lock in vain.

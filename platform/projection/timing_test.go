@@ -134,8 +134,8 @@ func TestACommandOfAnotherVersionIsRefusedWhereTimingIsImmediate(t *testing.T) {
 		if err := store(b.Context(), b.log, old.Immediate().Play, &added{Book: "emma", Shelf: "a"}); !errors.Is(err, ErrProjectorVersion) {
 			b.Errorf("the command was told %v", err)
 		}
-		if err := store(b.Context(), b.log, old.Immediate().Play, &noticed{"no matter"}); err != nil {
-			b.Error(err)
+		if err := store(b.Context(), b.log, old.Immediate().Play, &noticed{"which the other may listen to"}); !errors.Is(err, ErrProjectorVersion) {
+			b.Errorf("of an event that it does not listen to, the command was told %v", err)
 		}
 		if _, err := old.View(b.Context(), Query{Projector: "shelf-books"}, func(context.Context, bun.IDB) error { return nil }); !errors.Is(err, ErrProjectorVersion) {
 			b.Errorf("the reader was told %v", err)
@@ -179,6 +179,74 @@ func TestACommandThatDidNotPlayIsUndoneWhereAnotherProcessMadeAProjectorImmediat
 		b.caughtUp(ours)
 		if diff := cmp.Diff(map[string]int{"a": 5}, b.shelves()); diff != "" {
 			b.Error(diff)
+		}
+	})
+}
+
+// What another version listens to only that one knows: so a command is undone whatever it stores.
+func TestACommandThatHasNothingToPlayIsUndoneWhereAnotherVersionBecameImmediate(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		old := b.booted(b.timed(Background))
+		look := func() error { return store(b.Context(), b.log, old.Immediate().Play, &noticed{"it"}) }
+		for range 2 {
+			if err := look(); err != nil {
+				b.Fatal(err)
+			}
+		}
+		next := books()
+		next.Version = 2
+		c := b.config(next)
+		c.Timing = Immediate
+		b.booted(c)
+		if err := look(); !errors.Is(err, eventlog.ErrAgain) {
+			b.Errorf("the command was told %v, want that it should try again", err)
+		}
+		if err := look(); !errors.Is(err, ErrProjectorVersion) {
+			b.Errorf("the command was told %v", err)
+		}
+		if head, err := old.Head(b.Context()); err != nil || head != 2 {
+			b.Errorf("the log is at %d, %v", head, err)
+		}
+	})
+}
+
+// A projector that this process has never heard of, or not any more, is taken out of its commands, and misses nothing.
+func TestAProjectorThatAProcessDoesNotHaveIsPlayedInTheBackground(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(b *bench) {
+		theirs := b.booted(b.timed(Immediate))
+		if err := store(b.Context(), b.log, theirs.Immediate().Play, &added{Book: "emma", Shelf: "a"}); err != nil {
+			b.Fatal(err)
+		}
+		c := b.config(words())
+		c.Timing = Immediate
+		ours := b.booted(c)
+		if s := b.status(theirs, "shelf-books"); s.Timing != Background || s.Position != 1 {
+			b.Errorf("it stands at %+v", s)
+		}
+		if err := store(b.Context(), b.log, ours.Immediate().Play, &added{Book: "ulysses", Shelf: "a"}); err != nil {
+			b.Fatal(err)
+		}
+		b.play(theirs)
+		b.caughtUp(theirs)
+		if diff := cmp.Diff(map[string]int{"a": 2}, b.shelves()); diff != "" {
+			b.Error(diff)
+		}
+
+		b.booted(b.timed(Immediate)) // theirs once more
+		if err := store(b.Context(), b.log, ours.Immediate().Play, &added{Book: "faust", Shelf: "a"}); !errors.Is(err, ErrProjectorVersion) {
+			b.Errorf("the command was told %v", err)
+		}
+		b.booted(c)
+		if err := store(b.Context(), b.log, ours.Immediate().Play, &added{Book: "faust", Shelf: "a"}); err != nil {
+			b.Error(err)
+		}
+		for _, p := range []*Projectionist{ours, theirs} {
+			b.caughtUp(p)
+			if findings, err := p.Verify(b.Context()); err != nil || len(findings) > 0 {
+				b.Errorf("verify finds %v, %v", findings, err)
+			}
 		}
 	})
 }
