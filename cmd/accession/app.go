@@ -56,8 +56,9 @@ func (c *cli) load() (config.Config, []config.Setting, error) {
 type access int
 
 const (
-	look  access = iota // read only: takes no lock, works beside a server
-	write               // migrates first; on SQLite keeps other processes out
+	look    access = iota // read only: takes no lock, works beside a server
+	write                 // migrates first; on SQLite keeps other processes out
+	inspect               // looks, even where the log cannot say where it ends
 )
 
 // app is the application as a command uses it.
@@ -66,7 +67,7 @@ type app struct {
 	db      *database.DB
 	logger  *slog.Logger
 	tracker *telemetry.Tracker // nil: there is none
-	head    eventlog.Head      // where the log ended when the database was opened
+	head    eventlog.Head      // where the log ended when the database was opened; not known to who inspects it
 }
 
 // open reads the configuration and opens the database, migrated. Close what it gives.
@@ -101,7 +102,7 @@ func (c *cli) openWith(ctx context.Context, cfg config.Config, a access) (*app, 
 		err = database.CheckCurrent(ctx, db, nil)
 	}
 	var head eventlog.Head
-	if err == nil {
+	if err == nil && a != inspect {
 		head, err = logdb.HeadOf(ctx, db.Read)
 	}
 	if err != nil {
@@ -124,7 +125,7 @@ func openDatabase(ctx context.Context, cfg config.Config, a access) (*database.D
 func databaseConfig(cfg config.Config, a access) database.Config {
 	d := cfg.Database
 	return database.Config{
-		URL: d.URL, ReadOnly: a == look,
+		URL: d.URL, ReadOnly: a != write,
 		// Two thirds write: a command holds its connection while it waits for a lock, a read for a moment only.
 		WriteConns: max(1, d.MaxOpen*2/3), ReadConns: max(1, d.MaxOpen-d.MaxOpen*2/3),
 		LockTimeout: cfg.Consistency.Lock.Timeout, StatementTimeout: unlimited(d.StatementTimeout),

@@ -312,8 +312,8 @@ func databaseFiles(url string) (names []string) {
 		return nil
 	}
 	paths := []string{path}
-	if real, err := filepath.EvalSymlinks(path); err == nil && real != path {
-		paths = append(paths, real) // beside which the others are
+	if target, err := filepath.EvalSymlinks(path); err == nil && target != path {
+		paths = append(paths, target) // beside which the others are
 	}
 	for _, path := range paths {
 		for _, suffix := range []string{"", "-wal", "-shm", "-journal", ".lock"} {

@@ -2,6 +2,7 @@ package consistency
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -36,7 +37,8 @@ func (f Finding) String() string {
 // The gaps, sorted by position, are events that cannot be read: it plays around them. What would not be a difference if one of
 // them said the right thing follows from it, and is no finding.
 //
-// What was found before an error is given with it.
+// Rows of the register that cannot be read are findings too, with an empty scope and key where it cannot be told which; then what
+// else may be missing is none. What was found before an error is given with it.
 func Audit(ctx context.Context, set *Set, log eventlog.Reader, register Register, gaps ...eventlog.Gap) ([]Finding, error) {
 	p := newPlayer(set, gaps)
 	err := p.audit(ctx, eventlog.PastGaps(log, gaps), register)
@@ -58,12 +60,24 @@ func (p *player) audit(ctx context.Context, log eventlog.Reader, register Regist
 		p.play(env)
 	}
 	p.endUnit()
+	all := true // could be read
 	for row, err := range register.Rows(ctx) {
-		if err != nil {
+		if err != nil && !errors.Is(err, eventlog.ErrUnreadable) {
 			return err
 		}
 		want, ok := p.rows[row.Key]
 		delete(p.rows, row.Key)
+		if err != nil {
+			expected := "nothing"
+			switch {
+			case row.Key == Key{}:
+				all, expected = false, "rows that can be read"
+			case ok:
+				expected = describe(want.row)
+			}
+			p.find("register", row.Key, expected, unreadable, want.at)
+			continue
+		}
 		switch found := describe(row); {
 		case ok && describe(want.row) == found, p.gaps.events[row.Cause], ok && p.letGo(row.Key, want):
 		case ok:
@@ -73,25 +87,40 @@ func (p *player) audit(ctx context.Context, log eventlog.Reader, register Regist
 		}
 	}
 	for k, want := range p.rows {
-		if !p.letGo(k, want) {
+		if all && !p.letGo(k, want) {
 			p.find("register", k, describe(want.row), "nothing", want.at)
 		}
 	}
+	all = true
 	for g, err := range register.Guards(ctx) {
-		if err != nil {
+		if err != nil && !errors.Is(err, eventlog.ErrUnreadable) {
 			return err
 		}
 		want := p.guards[g.Key]
 		delete(p.guards, g.Key)
+		if err != nil {
+			expected := strconv.Itoa(want.last)
+			if g.Key == (Key{}) {
+				all, expected = false, "rows that can be read"
+			}
+			p.find("guard", g.Key, expected, unreadable, want.at)
+			continue
+		}
 		if g.Last < want.last || g.Last > want.last && !p.gaps.may(g.Constraint, g.Scope, want.at, 0) {
 			p.find("guard", g.Key, strconv.Itoa(want.last), strconv.Itoa(g.Last), want.at)
 		}
 	}
 	for k, want := range p.guards {
+		if !all {
+			break
+		}
 		p.find("guard", k, strconv.Itoa(want.last), "nothing", want.at)
 	}
 	return nil
 }
+
+// unreadable is what was found of a row of the register that is there, but says nothing.
+const unreadable = "nothing that can be read"
 
 // letGo reports whether the holder of a key may have let go of it in an event that cannot be read.
 func (p *player) letGo(k Key, held played) bool {

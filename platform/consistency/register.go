@@ -31,7 +31,8 @@ type Register interface {
 	// Save writes d into the transaction, once and last of all but the log. A key that a rival holds, or a cause that has its key
 	// already, fails with a [*Lost], here or when the transaction is committed.
 	Save(ctx context.Context, tx eventlog.Tx, d Delta) error
-	// Guards and Rows read the whole register, for checking it.
+	// Guards and Rows read the whole register, for checking it. One that is damaged comes as an [eventlog.ErrUnreadable] with its
+	// key, or without one where none can be read; behind it others may follow.
 	Guards(ctx context.Context) iter.Seq2[Guard, error]
 	Rows(ctx context.Context) iter.Seq2[Row, error]
 }

@@ -3,6 +3,7 @@ package eventlog
 import (
 	"cmp"
 	"context"
+	"errors"
 	"iter"
 	"slices"
 
@@ -56,3 +57,6 @@ func (p past) Read(ctx context.Context, q Query) iter.Seq2[event.Envelope, error
 		}
 	}
 }
+
+// ErrUnreadable: what is stored beside the log says nothing that it can say, and will not later.
+var ErrUnreadable = errors.New("it cannot be read")

@@ -11,15 +11,21 @@ import (
 	"github.com/uptrace/bun"
 )
 
-// Boot makes the tables, views and checkpoints that are missing and settles the timing. It plays nothing but what a projector
-// needs to become Immediate. Every process boots before it plays, reads or runs commands; booting again does nothing.
+// Boot makes the tables, views and checkpoints that are missing, and a view that is another, and settles the timing. It plays
+// nothing but what a projector needs to become Immediate. Every process boots before it plays, reads or runs commands; booting
+// again does nothing.
 //
 // A projector begins anew, with empty tables and before the first event, when it is new, when its version is another one than
 // that which is there, when one of its tables is gone, or when its checkpoint belongs to another log.
 //
+// A projector that is immediate and that this process does not have is played in the background from now on, by whoever has it.
+//
 // A projector that cannot be booted does not keep the others from it; the errors of all are returned together.
 func (p *Projectionist) Boot(ctx context.Context) error {
 	var errs []error
+	if err := p.letGo(ctx); err != nil {
+		errs = append(errs, fmt.Errorf("boot projectors: %w", err))
+	}
 	for _, pl := range p.players {
 		if err := pl.boot(ctx); err != nil {
 			errs = append(errs, fmt.Errorf("boot projector %s: %w", pl.Name, err))
@@ -84,12 +90,14 @@ func (p *player) missing(ctx context.Context, db bun.IDB, log uuid.UUID) (missin
 		return m, err
 	}
 	for _, t := range p.tables {
-		switch {
-		case !there[t.physical]:
+		if !there[t.physical] {
 			return missing{everything: true}, nil
-		case !there[t.Name]:
-			m.views = true
 		}
+		view, err := t.view(ctx, db)
+		if err != nil {
+			return m, err
+		}
+		m.views = m.views || !t.serves(view)
 		if err := t.fits(ctx, db); err != nil {
 			return m, err
 		}

@@ -2,6 +2,7 @@ package projection
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"reflect"
@@ -109,20 +110,26 @@ func relations(ctx context.Context, db bun.IDB) (map[string]bool, error) {
 
 // fits checks that a table which is there has the columns of its model.
 func (t *table) fits(ctx context.Context, db bun.IDB) error {
+	there, err := t.stored(ctx, db)
+	if err == nil && !slices.Equal(there, t.columns()) {
+		err = fmt.Errorf("table %s was made with the columns %s, but its model has %s: raise the projector's version",
+			t.physical, strings.Join(there, ", "), strings.Join(t.columns(), ", "))
+	}
+	return err
+}
+
+// stored are the columns of a table which is there.
+func (t *table) stored(ctx context.Context, db bun.IDB) ([]string, error) {
 	rs, err := db.QueryContext(ctx, `SELECT * FROM ? WHERE 1 = 0`, bun.Ident(t.physical))
 	if err != nil {
-		return fmt.Errorf("look at table %s: %w", t.physical, err)
+		return nil, fmt.Errorf("look at table %s: %w", t.physical, err)
 	}
 	defer func() { _ = rs.Close() }() // it has no rows
 	there, err := rs.Columns()
 	if err = errors.Join(err, rs.Err()); err != nil {
-		return fmt.Errorf("look at table %s: %w", t.physical, err)
+		return nil, fmt.Errorf("look at table %s: %w", t.physical, err)
 	}
-	if !slices.Equal(there, t.columns()) {
-		return fmt.Errorf("table %s was made with the columns %s, but its model has %s: raise the projector's version",
-			t.physical, strings.Join(there, ", "), strings.Join(t.columns(), ", "))
-	}
-	return nil
+	return there, nil
 }
 
 // make makes the table, empty, in the place of what is there.
@@ -168,6 +175,27 @@ func (t *table) serve(ctx context.Context, db bun.IDB) error {
 		return fmt.Errorf("make view %s: %w", t.Name, err)
 	}
 	return nil
+}
+
+// view reads what the view is made of, in the database's words; nothing where there is none.
+func (t *table) view(ctx context.Context, db bun.IDB) (definition string, err error) {
+	query := `SELECT sql FROM sqlite_schema WHERE type = 'view' AND name = ?`
+	if isPostgres(db) {
+		query = `SELECT coalesce(definition, '') FROM pg_views WHERE schemaname = current_schema() AND viewname = ?`
+	}
+	err = db.QueryRowContext(ctx, query, t.Name).Scan(&definition)
+	if err != nil && !errors.Is(err, sql.ErrNoRows) {
+		return "", fmt.Errorf("look at view %s: %w", t.Name, err)
+	}
+	return definition, nil
+}
+
+// serves reports whether the definition is that of a view as serve makes it.
+func (t *table) serves(definition string) bool {
+	plain := strings.NewReplacer(" ", "", "\n", "", `"`, "", t.physical+".", "") // PostgreSQL spells it out, each version in its way
+	definition = plain.Replace(definition)
+	return definition == plain.Replace(`CREATE VIEW `+t.Name+` AS SELECT * FROM `+t.physical) ||
+		definition == plain.Replace(`SELECT `+strings.Join(t.columns(), ",")+` FROM `+t.physical+`;`)
 }
 
 func (t *table) unserve(ctx context.Context, db bun.IDB) error {

@@ -373,12 +373,184 @@ func TestVerifyPrintsWordsAsText(t *testing.T) {
 	}
 }
 
-func TestVerifySaysWhenItCannotReadEverything(t *testing.T) {
+// Whatever is damaged, each damage is a line, in no words of a driver's, and the rest is compared.
+func TestVerifyNamesEachDamage(t *testing.T) {
 	t.Parallel()
-	h := small(t)
-	h.serve().stop(syscall.SIGINT)
-	h.sql("UPDATE projectors SET position = 'far' WHERE name = 'editions'")
-	h.refuses(1, "Not everything could be checked: something in the database cannot be read.$", "verify")
+	origin := small(t)
+	origin.settled()
+	end := len(origin.events())
+	origin.verified(end)
+	books := origin.table("catalogue_books")
+	beside := "DELETE FROM log_units WHERE position = (SELECT max(position) FROM log_units)" // which must be found, too
+	also := finding{Kind: "log", Expected: "2 events", Found: "nothing", Position: end}
+	schema := func(table, key, expected string) finding {
+		return finding{Kind: "schema", Scope: table, Key: key, Expected: expected, Found: "nothing"}
+	}
+	checkpoint := func(key, expected, found string) finding {
+		return finding{Kind: "checkpoint", Projector: "catalogue-books", Scope: "projectors", Key: key, Expected: expected, Found: found}
+	}
+	row := finding{Kind: "projection", Expected: "{", Found: "{", Position: end}
+	view := finding{
+		Kind: "projection", Projector: "catalogue-books", Scope: "catalogue_books", Key: "view", Expected: "one of " + books,
+		Found: "another, and readers see what it shows: the next start makes it anew", Position: end,
+	}
+	for what, c := range map[string]struct {
+		harm []string
+		want []finding // Found and Expected are compared by how they begin
+	}{
+		"a view that shows nothing": {
+			[]string{"DROP VIEW catalogue_books", "CREATE VIEW catalogue_books AS SELECT * FROM " + books + " WHERE 0"}, []finding{view},
+		},
+		"rows that cannot be read": {
+			[]string{"UPDATE " + books + " SET authors = 'x' WHERE rowid = 1", "UPDATE " + books + " SET title = 'CHANGED' WHERE rowid = 5"}, []finding{row, row},
+		},
+		"numbers that are none":                  {[]string{"UPDATE " + books + " SET number = 'abc' WHERE rowid IN (1, 2, 3)"}, []finding{row, row, row}},
+		"truths that are none":                   {[]string{"UPDATE " + books + " SET withdrawn = 'abc' WHERE rowid = 2"}, []finding{row}},
+		"a checkpoint of no log":                 {[]string{"UPDATE projectors SET log = 'x' WHERE name = 'catalogue-books'"}, []finding{checkpoint("log", "", "x")}},
+		"a checkpoint before the first":          {[]string{"UPDATE projectors SET position = -5 WHERE name = 'catalogue-books'"}, []finding{checkpoint("position", fmt.Sprint("0 to ", end), "-5: ")}},
+		"a checkpoint nowhere":                   {[]string{"UPDATE projectors SET position = 'far' WHERE name = 'catalogue-books'"}, []finding{checkpoint("position", fmt.Sprint("0 to ", end), "far: ")}},
+		"a checkpoint in no state":               {[]string{"UPDATE projectors SET state = 'zzz' WHERE name = 'catalogue-books'"}, []finding{checkpoint("state", "playing", "zzz")}},
+		"a checkpoint of a version without rows": {[]string{"UPDATE projectors SET version = 9 WHERE name = 'catalogue-books'"}, []finding{checkpoint("version", "", "9, ")}},
+		"a log without a head":                   {[]string{"DELETE FROM log_head"}, []finding{{Kind: "log", Scope: "log", Key: "end", Expected: fmt.Sprint(end), Found: "nothing that can be read", Position: end}}},
+		"no table of the head": {[]string{"DROP TABLE log_head"}, []finding{
+			schema("log_head", "table", "log_head"), {Kind: "log", Scope: "log", Key: "end", Expected: fmt.Sprint(end), Found: "nothing that can be read", Position: end},
+		}},
+		"no table of tags":         {[]string{"DROP TABLE log_tags"}, []finding{schema("log_tags", "table", "log_tags")}},
+		"no table of guards":       {[]string{"DROP TABLE register_guards"}, []finding{schema("register_guards", "table", "register_guards"), {Kind: "guard", Expected: "rows that can be read", Found: "nothing that can be read"}}},
+		"no table of the register": {[]string{"DROP TABLE register_rows"}, []finding{schema("register_rows", "table", "register_rows"), {Kind: "register", Expected: "rows that can be read", Found: "nothing that can be read"}}},
+		"no table of checkpoints":  {[]string{"DROP TABLE projectors"}, []finding{schema("projectors", "table", "projectors")}},
+		"a row of the register without a cause": {[]string{"UPDATE register_rows SET cause = 'x' WHERE \"constraint\" = 'book-number' AND key = '2' AND scope = (SELECT min(scope) FROM register_rows WHERE \"constraint\" = 'book-number' AND key = '2')"}, []finding{
+			{Kind: "register", Expected: "held by book:", Found: "nothing that can be read"},
+		}},
+		"a guard that is no number":     {[]string{"UPDATE register_guards SET last = 'x' WHERE \"constraint\" = 'category-number'"}, []finding{{Kind: "guard", Found: "nothing that can be read"}}},
+		"a unit of no number of events": {[]string{"UPDATE log_units SET events = 'x' WHERE position = (SELECT min(position) FROM log_units)"}, []finding{{Kind: "log", Found: "a row that cannot be read"}}},
+		"unique indexes": {[]string{"DROP INDEX log_events_stream_version", "DROP INDEX register_rows_held"}, []finding{
+			schema("log_events", "log_events_stream_version", "CREATE UNIQUE INDEX log_events_stream_version ON log_events (stream, version)"),
+			schema("register_rows", "register_rows_held", `CREATE UNIQUE INDEX register_rows_held ON register_rows (owner, "constraint", cause)`),
+		}},
+		"no table of events": {[]string{"DROP TABLE log_events"}, []finding{schema("log_events", "table", "log_events")}},
+	} {
+		t.Run(what, func(t *testing.T) {
+			t.Parallel()
+			h := newHome(t)
+			h.copyDatabase(origin)
+			h.harm(c.harm...)
+			want := c.want
+			if what != "no table of events" {
+				h.harm(beside)
+				want = append(want, also)
+			}
+			got := h.findings(0)
+			for _, w := range want {
+				if !slices.ContainsFunc(got, w.begins) {
+					t.Errorf("not found: %+v", w)
+				}
+			}
+			if what != "a guard that is no number" && len(got) != len(want) {
+				t.Errorf("found %+v", got)
+			}
+			for _, f := range got {
+				if line := fmt.Sprint(f); strings.Contains(line, "SQL") && f.Kind != "schema" || strings.Contains(line, "Scan") || strings.Contains(line, "converting") {
+					t.Errorf("%s is a driver's", line)
+				}
+			}
+			var object struct {
+				OK       bool
+				Findings []finding
+			}
+			if err := json.Unmarshal([]byte(h.run("verify", "--output", "json").out), &object); err != nil {
+				t.Fatal(err)
+			}
+			if diff := cmp.Diff(got, object.Findings); diff != "" || object.OK {
+				t.Errorf("json says %+v (-ndjson +json):\n%s", object, diff)
+			}
+		})
+	}
+}
+
+// On each database several damages at once are told at once; and what a start mends is mended by one.
+func TestVerifyNamesAllDamagesAtOnce(t *testing.T) {
+	t.Parallel()
+	for on, empty := range homes {
+		t.Run(on, func(t *testing.T) {
+			t.Parallel()
+			h, all := aLife(t, empty)
+			books := h.table("catalogue_books")
+			h.harm(
+				"DROP VIEW catalogue_books", "CREATE VIEW catalogue_books AS SELECT * FROM (SELECT * FROM "+books+" WHERE false) AS x",
+				"UPDATE projectors SET version = 9 WHERE name = 'library-libraries'", "UPDATE projectors SET state = 'zzz' WHERE name = 'editions'",
+			)
+			want := []finding{
+				{
+					Kind: "projection", Projector: "catalogue-books", Scope: "catalogue_books", Key: "view", Expected: "one of " + books,
+					Found: "another, and readers see what it shows: the next start makes it anew", Position: len(all),
+				},
+				{Kind: "checkpoint", Projector: "editions", Scope: "projectors", Key: "state", Expected: "playing", Found: "zzz", Position: len(all)},
+				{
+					Kind: "checkpoint", Projector: "library-libraries", Scope: "projectors", Key: "version",
+					Expected: strings.TrimPrefix(h.table("library_libraries"), "library_libraries_v") + ", for there is the table ",
+					Found:    "9, of which there are no tables: the next start begins anew, with empty tables",
+				},
+			}
+			check := func(want []finding) {
+				t.Helper()
+				got := h.findings(len(all))
+				for _, w := range want {
+					if !slices.ContainsFunc(got, w.begins) {
+						t.Errorf("not found: %+v", w)
+					}
+				}
+				if len(got) != len(want) {
+					t.Errorf("found %+v", got)
+				}
+			}
+			check(want)
+			h.harm("UPDATE projectors SET state = 'playing'")
+			h.settled()
+			h.verified(len(all))
+
+			h.harm("DROP TABLE log_tags", "DROP TABLE register_guards", "DROP INDEX log_events_stream_version", "DELETE FROM log_head",
+				"UPDATE projectors SET position = -5 WHERE name = 'editions'")
+			check([]finding{
+				{Kind: "schema", Scope: "log_events", Key: "log_events_stream_version", Expected: "CREATE UNIQUE INDEX log_events_stream_version ON ", Found: "nothing: make it"},
+				{Kind: "schema", Scope: "log_tags", Key: "table", Expected: "log_tags", Found: "nothing: restore it from a backup"},
+				{Kind: "schema", Scope: "register_guards", Key: "table", Expected: "register_guards", Found: "nothing: restore it from a backup"},
+				{Kind: "guard", Expected: "rows that can be read", Found: "nothing that can be read"},
+				{Kind: "log", Scope: "log", Key: "end", Expected: fmt.Sprint(len(all)), Found: "nothing that can be read", Position: len(all)},
+				{Kind: "checkpoint", Projector: "editions", Scope: "projectors", Key: "position", Expected: fmt.Sprint("0 to ", len(all)), Found: "-5: "},
+			})
+		})
+	}
+}
+
+// An event that is lost leaves others that cannot be played without it; each read model is compared all the same.
+func TestVerifyComparesReadModelsThatCannotBePlayed(t *testing.T) {
+	t.Parallel()
+	for on, empty := range homes {
+		t.Run(on, func(t *testing.T) {
+			t.Parallel()
+			h, all := aLife(t, empty)
+			at := slices.IndexFunc(all, func(e storedEvent) bool { return e.Type == "catalogue.book_added" })
+			later := slices.IndexFunc(all, func(e storedEvent) bool { return e.Type == "catalogue.book_corrected" && e.Stream == all[at].Stream })
+			if later < 0 {
+				t.Fatal("the first book of the life was not corrected")
+			}
+			h.harm(fmt.Sprintf("DELETE FROM log_events WHERE position = %d", all[at].Position), "DELETE FROM "+h.table("library_libraries"))
+			got := h.findings(len(all))
+			for _, w := range []finding{
+				{Kind: "log", Scope: "log", Key: "position", Expected: fmt.Sprint(at + 1), Found: fmt.Sprint(at + 2), Position: at + 2},
+				{
+					Kind: "projection", Projector: "catalogue-books", Scope: "log_events", Key: all[at].Stream, Expected: "catalogue.book_",
+					Found: "it cannot be played: what comes before it in the log is not all there.",
+				},
+				{Kind: "projection", Projector: "library-libraries", Scope: "library_libraries", Key: "id=" + all[at].Data.Library, Expected: "{", Found: "nothing", Position: len(all)},
+			} {
+				if !slices.ContainsFunc(got, w.begins) {
+					t.Errorf("not found: %+v, but %+v", w, got)
+				}
+			}
+		})
+	}
 }
 
 // settled lets every read model come to the end of the log.
@@ -440,6 +612,18 @@ func (h *home) change(statements ...string) {
 			h.Errorf("%s: %v", s, err)
 		} else if n, err := r.RowsAffected(); err != nil || n != 1 {
 			h.Errorf("%s: %d rows, want 1 %v", s, n, err)
+		}
+	}
+}
+
+// harm runs statements, whatever they do.
+func (h *home) harm(statements ...string) {
+	h.Helper()
+	db := h.open()
+	defer db.Close()
+	for _, s := range statements {
+		if _, err := db.Write.ExecContext(h.Context(), s); err != nil {
+			h.Errorf("%s: %v", s, err)
 		}
 	}
 }

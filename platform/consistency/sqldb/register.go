@@ -6,6 +6,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"fmt"
 	"iter"
 	"slices"
 	"strconv"
@@ -479,11 +480,10 @@ func all[T any](ctx context.Context, db bun.IDB, query string, scan func(interfa
 		defer func() { _ = rs.Close() }()
 		for rs.Next() {
 			v, err := scan(rs)
-			if err != nil {
-				yield(none, logdb.Fault("read register", err))
-				return
+			if err != nil { // SQLite keeps in a column whatever it is given; what was read before that is the key
+				err = fmt.Errorf("read register: %w: %w", eventlog.ErrUnreadable, err)
 			}
-			if !yield(v, nil) {
+			if !yield(v, err) {
 				return
 			}
 		}

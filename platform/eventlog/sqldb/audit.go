@@ -3,12 +3,14 @@ package sqldb
 import (
 	"cmp"
 	"context"
+	"database/sql"
 	"errors"
 	"fmt"
 	"math"
 	"slices"
 	"strconv"
 
+	"accession/platform/database"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 
@@ -29,22 +31,45 @@ type Finding struct {
 // found by its tags, and each unit by its row, or both if it has a second key; and there must be no tag and no unit of an event
 // that is not there. Tags are checked of events that are stored in the schema that this binary has, for those of others cannot be known.
 //
+// Tables that are gone, by their names, are passed by; log_events cannot be one of them.
+//
 // It gives the events that cannot be read too, in the order of the log: whoever plays the log can do so around them
 // ([eventlog.PastGaps]). What was found before an error is given with it.
 //
 // In memory it needs room for the streams and for some ten thousand events.
-func Audit(ctx context.Context, db bun.IDB, registry *event.Registry) ([]Finding, []eventlog.Gap, error) {
-	head, err := HeadOf(ctx, db)
-	if err != nil {
-		return nil, nil, err
-	}
-	a := newAuditor(db, auditSpan)
+func Audit(ctx context.Context, db bun.IDB, registry *event.Registry, gone ...string) ([]Finding, []eventlog.Gap, error) {
+	a := newAuditor(db, auditSpan, gone...)
 	if err := a.read(ctx, NewReader(db, registry)); err != nil {
 		return a.findings, a.gaps, err
 	}
-	a.count("log", "end", int64(a.last), int64(head.Position), head.Position)
+	head, err := a.head(ctx)
+	switch {
+	case err == nil:
+		a.count("log", "end", int64(a.last), int64(head.Position), head.Position)
+	case IsDamage(ctx, err):
+		a.find("log", "end", strconv.FormatInt(int64(a.last), 10), "nothing that can be read: log_head has the log's id and its end", a.last)
+	default:
+		return a.findings, a.gaps, err
+	}
 	slices.SortStableFunc(a.findings, func(x, y Finding) int { return cmp.Compare(x.Position, y.Position) })
 	return a.findings, a.gaps, nil
+}
+
+// IsDamage reports whether err, of reading a database under ctx, is the fault of what is stored there: the same will not go well
+// later.
+func IsDamage(ctx context.Context, err error) bool {
+	if err == nil || ctx.Err() != nil {
+		return false
+	}
+	err = database.Explain(err)
+	for _, other := range []error{
+		context.Canceled, context.DeadlineExceeded, eventlog.ErrBusy, eventlog.ErrAgain, database.ErrUnreachable, database.ErrSlow, database.ErrReadOnly,
+	} {
+		if errors.Is(err, other) {
+			return false
+		}
+	}
+	return !database.IsBusy(err) && !database.IsRetryable(err)
 }
 
 // auditSpan is how many events are compared at a time, about: each time costs a look at all tags and units, which have no index
@@ -53,6 +78,7 @@ const auditSpan = 50_000
 
 type auditor struct {
 	db       bun.IDB
+	gone     []string // tables
 	span     int
 	findings []Finding
 	gaps     []eventlog.Gap
@@ -84,8 +110,8 @@ type many struct {
 	events int
 }
 
-func newAuditor(db bun.IDB, span int) *auditor {
-	return &auditor{db: db, span: span, versions: map[event.Tag]int{}, unknown: map[kind]*many{}}
+func newAuditor(db bun.IDB, span int, gone ...string) *auditor {
+	return &auditor{db: db, gone: gone, span: span, versions: map[event.Tag]int{}, unknown: map[kind]*many{}}
 }
 
 type tagRow struct {
@@ -177,6 +203,14 @@ func (a *auditor) find(scope, key, expected, found string, at event.Position) {
 	a.findings = append(a.findings, Finding{scope, key, expected, found, at})
 }
 
+// head reads the end of the log, if there is a table of it.
+func (a *auditor) head(ctx context.Context) (eventlog.Head, error) {
+	if slices.Contains(a.gone, "log_head") {
+		return eventlog.Head{}, sql.ErrNoRows
+	}
+	return HeadOf(ctx, a.db)
+}
+
 func (a *auditor) begin(after event.Position) {
 	a.after = after
 	a.tags, a.untagged, a.units = map[tagRow]struct{}{}, map[event.Position]int{}, map[event.Position]unitOf{}
@@ -206,6 +240,9 @@ func (a *auditor) compare(ctx context.Context, until event.Position) error {
 }
 
 func (a *auditor) compareTags(ctx context.Context, until event.Position) error {
+	if slices.Contains(a.gone, "log_tags") {
+		return nil
+	}
 	rs, err := a.db.QueryContext(ctx, `SELECT tag, position FROM log_tags WHERE position > ? AND position <= ?`, int64(a.after), int64(until))
 	if err != nil {
 		return err
@@ -231,6 +268,9 @@ func (a *auditor) compareTags(ctx context.Context, until event.Position) error {
 }
 
 func (a *auditor) compareUnits(ctx context.Context, until event.Position) error {
+	if slices.Contains(a.gone, "log_units") {
+		return nil
+	}
 	rs, err := a.db.QueryContext(ctx, `SELECT key, position, events FROM log_units WHERE events > 0 AND position > ? AND position <= ?`, int64(a.after), int64(until))
 	if err != nil {
 		return err
@@ -241,10 +281,14 @@ func (a *auditor) compareUnits(ctx context.Context, until event.Position) error 
 		var key string
 		var at event.Position
 		var events int
-		if err := rs.Scan(&key, &at, &events); err != nil {
-			return err
-		}
+		damaged := rs.Scan(&key, &at, &events) != nil // SQLite keeps in a column whatever it is given
 		switch u, ok := a.units[at]; {
+		case damaged:
+			expected := "nothing"
+			if ok {
+				key, expected = u.id.String(), counted(u.events)
+			}
+			a.find("units", key, expected, "a row that cannot be read", at)
 		case !ok:
 			a.find("units", key, "nothing", counted(events), at)
 		case u.events != events:

@@ -194,15 +194,23 @@ func scan(rs *sql.Rows) (r eventRow, err error) {
 	if err = rs.Scan(columns...); err == nil {
 		return r, nil
 	}
-	r = eventRow{damaged: err}
+	r = eventRow{}
+	names, namesErr := rs.Columns()
+	if namesErr != nil {
+		return r, namesErr
+	}
+	var damaged []string
 	var ignored any
 	for i := range columns {
 		one := slices.Repeat([]any{&ignored}, len(columns))
 		one[i] = columns[i]
 		if err := rs.Scan(one...); err != nil && i == 0 {
 			return r, err // without its position it is nothing
+		} else if err != nil {
+			damaged = append(damaged, names[i])
 		}
 	}
+	r.damaged = fmt.Errorf("its %s cannot be read", strings.Join(damaged, ", "))
 	return r, nil
 }
 
