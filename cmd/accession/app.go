@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -163,6 +164,16 @@ func (a *app) wire(options ...fx.Option) (*fx.App, error) {
 		fx.Options(options...),
 	)
 	return app, app.Err()
+}
+
+// stopApp ends what app started, and does not wait for that longer than its StopTimeout, also when ctx has ended.
+func stopApp(ctx context.Context, app *fx.App) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), app.StopTimeout())
+	defer cancel()
+	if err := app.Stop(ctx); err != nil {
+		return fmt.Errorf("stop: %w", err)
+	}
+	return nil
 }
 
 func settings(cfg config.Config, set *consistency.Set) (consistency.Settings, error) {

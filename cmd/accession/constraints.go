@@ -335,7 +335,7 @@ func (c *cli) changeModeHere(ctx context.Context, cfg config.Config, change oper
 	if err := app.Start(ctx); err != nil {
 		return modeChange{}, err
 	}
-	defer func() { err = errors.Join(err, app.Stop(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, stopApp(ctx, app)) }()
 	receipt, err := runner.Run(ctx, change.Request(actor()))
 	if err != nil {
 		return modeChange{}, err

@@ -92,7 +92,7 @@ func (c *cli) runImport(ctx context.Context, o importOptions) (err error) {
 			return err
 		}
 	}
-	report, err := openReport(o.report, append(databaseFiles(cfg.Database.URL), o.file)...)
+	report, err := c.openReport(o.report, append(databaseFiles(cfg.Database.URL), o.file)...)
 	if err != nil {
 		return err
 	}
@@ -168,7 +168,7 @@ func (c *cli) importInto(ctx context.Context, cfg config.Config, im *exchange.Im
 		return nil, errors.Join(err, a.db.Close())
 	}
 	im.Log, im.Runner = log, runner
-	return func() error { return errors.Join(app.Stop(context.WithoutCancel(ctx)), a.db.Close()) }, nil
+	return func() error { return errors.Join(stopApp(ctx, app), a.db.Close()) }, nil
 }
 
 // hasNothing reports whether there is no database yet, or one without tables.
@@ -253,12 +253,14 @@ func (c *cli) remarks(r *exchange.Report) {
 type reportFile struct {
 	*os.File
 	made    bool // it was not there before
+	shared  bool // it is where our own output goes
 	written bool
 }
 
 // openReport sees to it that the file can be written before anything is stored: afterwards would be too late. What is in it
-// stays until there is a report. It must not be any of the others.
-func openReport(name string, others ...string) (*reportFile, error) {
+// stays until there is a report. It must not be any of the others. Where it is standard output or standard error (/dev/stdout, or
+// the file that it was sent to), it is written in the line of what else is: opened anew, one would overwrite the other.
+func (c *cli) openReport(name string, others ...string) (*reportFile, error) {
 	if name == "" {
 		return nil, nil
 	}
@@ -267,7 +269,16 @@ func openReport(name string, others ...string) (*reportFile, error) {
 			return nil, problem.New(problem.Usage, "usage", "--report would overwrite %s. Name another file.", other)
 		}
 	}
-	_, err := os.Stat(name)
+	there, err := os.Stat(name)
+	for _, own := range []any{c.out, c.err} {
+		f, ok := own.(*os.File)
+		if !ok || err != nil {
+			continue
+		}
+		if mine, err := f.Stat(); err == nil && os.SameFile(there, mine) {
+			return &reportFile{File: f, shared: true}, nil
+		}
+	}
 	made := errors.Is(err, fs.ErrNotExist)
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE, 0o644)
 	if err != nil {
@@ -281,7 +292,7 @@ func (f *reportFile) write(r *exchange.Report) error {
 		return nil
 	}
 	f.written = true
-	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() { // and not a pipe, or a terminal
+	if info, err := f.Stat(); err == nil && info.Mode().IsRegular() && !f.shared { // and not a pipe, or a terminal
 		if err := f.Truncate(0); err != nil {
 			return fileError("write", f.Name(), err)
 		}
@@ -295,7 +306,7 @@ func (f *reportFile) write(r *exchange.Report) error {
 
 // close leaves no empty file behind.
 func (f *reportFile) close() error {
-	if f == nil {
+	if f == nil || f.shared {
 		return nil
 	}
 	err := f.Close()

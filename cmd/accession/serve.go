@@ -65,7 +65,7 @@ func (c *cli) runServe(ctx context.Context, withSample bool) (err error) {
 	if err := app.Start(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, app.Stop(context.WithoutCancel(ctx))) }()
+	defer func() { err = errors.Join(err, stopApp(ctx, app)) }()
 	if withSample {
 		if err := c.fillWithSample(ctx, a, runner, log); err != nil {
 			return err

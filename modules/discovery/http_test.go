@@ -204,6 +204,23 @@ func testSearchPages(t *testing.T, db *database.DB) {
 	}
 }
 
+// TestACursorOfOnesOwnBreaksNothing: there is no secret in a cursor, so somebody may come with a place that no list ever gave.
+func TestACursorOfOnesOwnBreaksNothing(t *testing.T) {
+	t.Parallel()
+	s := serve(t, dbtest.SQLite(t), seed()...)
+	l := library(1)
+	for _, at := range []map[string]any{{"e": -1}, {"e": 1 << 40}, {"c": -1, "b": -1, "t": "x"}, {"c": 1 << 60, "t": "book:"}} {
+		for _, q := range []string{"1", "1.1", "pride", "9780141439518"} {
+			cursor := httpapi.Listing{"search", string(l.Tag()), q, "false"}.Cursor(at)
+			read[httpapi.Page[discovery.Hit]](s, 200, "/libraries/"+l.String()+"/search?q="+q+"&cursor="+cursor)
+			onPage := httpapi.Listing{"search-page", string(l.Tag()), q, "false"}.Cursor(at)
+			if w := s.get("/libraries/" + l.String() + "/search?q=" + q + "&cursor=" + onPage); w.Code >= 400 {
+				t.Errorf("%s from %v: %d", q, at, w.Code)
+			}
+		}
+	}
+}
+
 func TestHistory(t *testing.T) {
 	t.Parallel()
 	s := serve(t, dbtest.SQLite(t), seed()...)

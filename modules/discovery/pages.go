@@ -46,6 +46,7 @@ func (d desk) pages(api *httpapi.API) {
 	if err != nil {
 		panic(err) // embedded
 	}
+	renderer.Logger = api.Logger()
 	for _, f := range forms {
 		api.Page("GET "+f.path, renderer.Handler(f.open(d)))
 		api.Page("POST "+f.path, renderer.Handler(f.send(d)))

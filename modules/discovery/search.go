@@ -88,7 +88,7 @@ func matches(ctx context.Context, db bun.IDB, library entry, asked question, wit
 		for i, l := range exact {
 			found = append(found, match{l, after{Exact: i + 1}})
 		}
-		found = found[min(from.Exact, len(found)):]
+		found = found[min(max(from.Exact, 0), len(found)):] // whoever makes cursors of their own may write anything
 		if len(exact) > 0 && asked.reference.Levels() != 1 {
 			return found[:min(limit, len(found))], nil
 		}

@@ -19,9 +19,12 @@ import (
 	"accession/platform/text"
 )
 
-// maxUsedUp is how many numbers of what is gone a scope of a file may have: each is used up again by an import, in a command
-// of its own.
-const maxUsedUp = 100_000
+// How many numbers of what is gone a scope of a file, and a whole file, may have: each is used up again by an import, in a command
+// of its own, and is held in memory until then. A line that says so is short.
+const (
+	maxUsedUp      = 100_000
+	maxUsedUpInAll = 500_000
+)
 
 // ErrFile: the file as a whole cannot be trusted; nothing of it is taken.
 var ErrFile = problem.New(problem.Invalid, "file-invalid", "")
@@ -381,6 +384,7 @@ func (p *jsonl) used(line int, o object) error {
 
 // check finds what can be wrong with a catalogue as a whole, and completes Last. Everything is in order.
 func (all *Catalogue) check() error {
+	var gone usedUp
 	for _, l := range all.Libraries {
 		seen := map[int]bool{}
 		for _, c := range l.Categories {
@@ -395,25 +399,25 @@ func (all *Catalogue) check() error {
 				if err := check(b.line, b.Number, inCategory, &c.Last); err != nil {
 					return err
 				}
-				if err := b.check(); err != nil {
+				if err := b.check(&gone); err != nil {
 					return err
 				}
 			}
-			if err := few(c.line, c.Last, len(c.Books)); err != nil {
+			if err := gone.count(c.line, c.Last, len(c.Books)); err != nil {
 				return err
 			}
 		}
-		if err := few(l.line, l.Last, len(l.Categories)); err != nil {
+		if err := gone.count(l.line, l.Last, len(l.Categories)); err != nil {
 			return err
 		}
-		if err := l.checkPlaces(); err != nil {
+		if err := l.checkPlaces(&gone); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (b *Book) check() error {
+func (b *Book) check(gone *usedUp) error {
 	inBook, above := map[int]bool{}, map[string]bool{"": true}
 	live := false
 	for i, e := range b.Editions {
@@ -429,7 +433,7 @@ func (b *Book) check() error {
 	if !live {
 		return wrong(b.line, "the book has no edition in the file, or only withdrawn ones")
 	}
-	return few(b.line, b.Last, len(b.Editions))
+	return gone.count(b.line, b.Last, len(b.Editions))
 }
 
 func check(line, number int, seen map[int]bool, last *int) error {
@@ -441,9 +445,17 @@ func check(line, number int, seen map[int]bool, last *int) error {
 	return nil
 }
 
-func few(line, last, live int) error {
-	if last-live > maxUsedUp {
+// usedUp is how many numbers of what is gone a file has.
+type usedUp int
+
+// count counts those of a scope.
+func (u *usedUp) count(line, last, live int) error {
+	n := max(0, last-live)
+	if n > maxUsedUp {
 		return wrong(line, "more than %d numbers are used up in it", maxUsedUp)
+	}
+	if *u += usedUp(n); *u > maxUsedUpInAll {
+		return wrong(line, "with it, more than %d numbers are used up in all", maxUsedUpInAll)
 	}
 	return nil
 }

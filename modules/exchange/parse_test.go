@@ -362,6 +362,27 @@ func TestWhatIsWrongWithAFileIsSaidWithItsLine(t *testing.T) {
 	}
 }
 
+// TestAShortFileCannotAskForAllMemory: each of its lines may say that numbers were used up, but not all of them that many.
+func TestAShortFileCannotAskForAllMemory(t *testing.T) {
+	t.Parallel()
+	file := func(categories int) string {
+		var b strings.Builder
+		fmt.Fprintf(&b, `{"kind":"library","id":"%s","name":"L"}`+"\n", id(1))
+		for c := 1; c <= categories; c++ {
+			fmt.Fprintf(&b, `{"kind":"category","id":"%s","library_id":"%s","number":%d,"name":"C%d"}`+"\n", id(10+c), id(1), c, c)
+			fmt.Fprintf(&b, `{"kind":"number","in":"category:%s","last":100000}`+"\n", id(10+c))
+		}
+		return b.String()
+	}
+	if _, err := exchange.ParseJSONL(strings.NewReader(file(5))); err != nil {
+		t.Error(err)
+	}
+	want := "Line 12: with it, more than 500000 numbers are used up in all."
+	if _, err := exchange.ParseJSONL(strings.NewReader(file(6))); !errors.Is(err, exchange.ErrFile) || err.Error() != want {
+		t.Errorf("%v, want %s", err, want)
+	}
+}
+
 // FuzzParseJSONL: a file is refused, or it is one that comes back when it is written.
 func FuzzParseJSONL(f *testing.F) {
 	f.Add([]byte(small()))

@@ -141,7 +141,7 @@ func schedule(shelves []*shelf) (steps []step, stuck *stand) {
 }
 
 // checkPlaces finds what contradicts itself in the places of the library's books, those that are gone too. Last is complete.
-func (l *Library) checkPlaces() error {
+func (l *Library) checkPlaces(used *usedUp) error {
 	last := map[int]int{} // the last number in each category that is in the file
 	for _, c := range l.Categories {
 		last[c.Number] = c.Last
@@ -150,7 +150,7 @@ func (l *Library) checkPlaces() error {
 	if err != nil {
 		return err
 	}
-	gone, err := l.checkUsedUp(last)
+	gone, err := l.checkUsedUp(last, used)
 	if err != nil {
 		return err
 	}
@@ -171,7 +171,7 @@ func (l *Library) checkPlaces() error {
 			}
 		}
 		if n := len(s.stands); s.gone {
-			if err := few(cmp.Or(s.line, s.stands[n-1].line), s.Last, n); err != nil {
+			if err := used.count(cmp.Or(s.line, s.stands[n-1].line), s.Last, n); err != nil {
 				return err
 			}
 		}
@@ -209,7 +209,7 @@ func (l *Library) checkFormer(last map[int]int) (moved bool, err error) {
 
 // checkUsedUp looks at what is said of things that are gone, each by itself, and gives the lines of the books among them. last
 // are the last numbers of the categories that are in the file.
-func (l *Library) checkUsedUp(last map[int]int) (books map[reference.Reference]int, err error) {
+func (l *Library) checkUsedUp(last map[int]int, used *usedUp) (books map[reference.Reference]int, err error) {
 	books = map[reference.Reference]int{}
 	for _, u := range l.UsedUp {
 		n, live := last[u.In.Category]
@@ -220,11 +220,11 @@ func (l *Library) checkUsedUp(last map[int]int) (books map[reference.Reference]i
 			return nil, wrong(u.line, "in names %s as gone, and that category is in the file: write category:ID", u.In)
 		case live && u.In.Book > n:
 			return nil, wrong(u.line, "in names %s, and that was never used: the last number in that category is %d", u.In, n)
-		case isBook:
+		case isBook: // a category is counted with what else is said of it
 			books[u.In] = u.line
-		}
-		if err := few(u.line, u.Last, 0); err != nil {
-			return nil, err
+			if err := used.count(u.line, u.Last, 0); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return books, nil

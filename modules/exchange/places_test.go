@@ -380,7 +380,7 @@ func TestPlacesThatContradictEachOtherAreRefused(t *testing.T) {
 		"gone, and in the file":        {"Line 5: in names 1 as gone, and that category is in the file: write category:ID.", [][]string{{"/1 2"}}},
 		"gone, and a book":             {"Line 6: a book that is in the file was in 1.2, and what was there is said to be gone.", [][]string{{"/1.2 2", "2"}}},
 		"gone, and a former place":     {"Line 8: a book that is in the file was in 1.2, and what was there is said to be gone.", [][]string{{"/1.2 2"}, {"2 1.2"}}},
-		"too much that is gone":        {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/3 100001"}}},
+		"too much that is gone":        {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/3 100002"}}},
 		"too much in a book":           {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/1.2 100001"}}},
 		"a book far behind":            {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"/3.200000 2"}}},
 		"too much in one that is gone": {"Line 5: more than 100000 numbers are used up in it.", [][]string{{"2 2.200000"}}},

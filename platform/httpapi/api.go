@@ -27,6 +27,8 @@ const Prefix = "/api/v1"
 // The defaults of [Config] and [ServerConfig].
 const (
 	DefaultMaxBody         = 1 << 20
+	DefaultBodyTimeout     = 30 * time.Second
+	DefaultReadingTimeout  = time.Minute
 	DefaultShutdownTimeout = 10 * time.Second
 )
 
@@ -38,6 +40,9 @@ type Config struct {
 	Logger  *slog.Logger // nil: slog.Default
 	MaxBody int64        // the largest body of a request, in bytes; 0: 1 MiB
 	Version string       // of the product, for the OpenAPI document
+
+	BodyTimeout    time.Duration // how long a client may take to send a body; 0: 30 s
+	ReadingTimeout time.Duration // how long a client may take to read the next 64 KiB of an answer; 0: 1 min
 
 	// Ready says what is missing before the server can be of use; nil means nothing is. The message of a *problem.Error is shown
 	// at /readyz, any other error only in the log. Nil: the server is ready at once.
@@ -71,6 +76,8 @@ type API struct {
 func New(c Config) *API {
 	oursToHuma()
 	c.MaxBody = cmp.Or(c.MaxBody, DefaultMaxBody)
+	c.BodyTimeout = cmp.Or(c.BodyTimeout, DefaultBodyTimeout)
+	c.ReadingTimeout = cmp.Or(c.ReadingTimeout, DefaultReadingTimeout)
 	c.Version = cmp.Or(c.Version, "dev")
 	a := &API{config: c, log: c.Logger, mux: http.NewServeMux(), stopped: make(chan struct{})}
 	if a.log == nil {
@@ -132,6 +139,9 @@ func (a *API) People(answer func(w http.ResponseWriter, r *http.Request, status 
 	a.people = answer
 }
 
+// Logger is what the server's log is written with, for those who answer in their own way.
+func (a *API) Logger() *slog.Logger { return a.log }
+
 // forPeople reports whether it is people who ask for a path.
 func forPeople(path string) bool {
 	first, _, _ := strings.Cut(strings.TrimPrefix(path, "/"), "/")
@@ -142,7 +152,8 @@ func forPeople(path string) bool {
 	return true
 }
 
-// Handle registers a handler that limits the body itself, if it reads one: assets, uploads, streams.
+// Handle registers a handler that limits the body itself, if it reads one: assets, uploads, streams. One that takes large bodies
+// gives them more time with http.ResponseController.SetReadDeadline.
 func (a *API) Handle(pattern string, h http.Handler) { a.mux.Handle(pattern, h) }
 
 // Stop says that the server is about to stop: /readyz answers 503 from now on, and [API.Stopping] is closed. It may be called
@@ -228,7 +239,7 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	began := time.Now()
 	req := &request{id: requestID(r.Header), method: r.Method, url: r.URL, ifMatch: strings.Join(r.Header.Values("If-Match"), ", ")}
 	r = r.WithContext(context.WithValue(r.Context(), requestKey{}, req))
-	rec := &recorder{ResponseWriter: w}
+	rec := newRecorder(w, a.config.ReadingTimeout)
 	h := rec.Header()
 	h.Set("X-Request-ID", req.id)
 	h.Set("X-Content-Type-Options", "nosniff")
@@ -237,6 +248,9 @@ func (a *API) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("Cross-Origin-Resource-Policy", "same-origin")
 	h.Set("Content-Security-Policy", "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'")
 
+	if r.Body != nil && r.Body != http.NoBody {
+		r.Body = hurry(rec, r.Body, a.config.BodyTimeout)
+	}
 	handler, route := a.mux.Handler(r)
 	defer func() {
 		p := recover()

@@ -181,6 +181,31 @@ func TestEveryErrorIsAProblemDocument(t *testing.T) {
 	}
 }
 
+// TestAProblemDocumentDoesNotGrowWithItsRequest: however much is wrong, the first places are told, and how many more there are.
+func TestAProblemDocumentDoesNotGrowWithItsRequest(t *testing.T) {
+	t.Parallel()
+	b := setup(t, httpapi.Config{})
+	for name, body := range map[string]string{
+		"items":   `{"name":"x","tags":[` + strings.Repeat("1,", 5000) + `1]}`,
+		"members": `{"name":"x",` + members(5001) + `}`,
+	} {
+		w := b.do("POST /api/v1/shelves", body)
+		p := problemIn(t, w)
+		if w.Code != 422 || len(p.Errors) != 100 || !strings.HasSuffix(p.Detail, "(and 5000 more)") || w.Body.Len() > 20_000 {
+			t.Errorf("%s: %d, %d errors, %d bytes, %s", name, w.Code, len(p.Errors), w.Body.Len(), p.Detail)
+		}
+	}
+}
+
+// members are n members of a JSON object, with names that nothing has.
+func members(n int) string {
+	all := make([]string, n)
+	for i := range all {
+		all[i] = fmt.Sprintf(`"m%d":1`, i)
+	}
+	return strings.Join(all, ",")
+}
+
 func TestProblemDocumentsAreGolden(t *testing.T) {
 	t.Parallel()
 	b := setup(t, httpapi.Config{})

@@ -64,12 +64,28 @@ func (l Listing) Open(s string, at any) error {
 	if c.Version != cursorVersion || len(c.At) == 0 || l.encode(c.At) != s {
 		return errCursor()
 	}
+	if hasNUL(c.At) {
+		return errCursor()
+	}
 	d := json.NewDecoder(bytes.NewReader(c.At))
 	d.DisallowUnknownFields()
 	if err := d.Decode(at); err != nil {
 		return errCursor().Because(err)
 	}
 	return nil
+}
+
+// hasNUL reports whether a text in the JSON holds a NUL, which no sort key does and no database takes.
+func hasNUL(raw []byte) bool {
+	for d := json.NewDecoder(bytes.NewReader(raw)); ; {
+		token, err := d.Token()
+		if err != nil {
+			return false // the end, or for Open to find
+		}
+		if s, ok := token.(string); ok && strings.Contains(s, "\x00") {
+			return true
+		}
+	}
 }
 
 func errCursor() *problem.Error {

@@ -63,6 +63,7 @@ func TestCursorIsRefused(t *testing.T) {
 		"JSON, but no cursor":     encode(`{}`),
 		"null":                    encode(`null`),
 		"of another type of key":  listing.Cursor([]int{1}),
+		"with a NUL":              listing.Cursor(key{7, "a\x00b"}),
 		"with an unknown member":  listing.Cursor(map[string]any{"n": 1, "id": "x", "more": true}),
 		"longer than any":         strings.Repeat("A", 1<<20),
 		"without a key, but sums": listing.Cursor(struct{}{}) + "A",

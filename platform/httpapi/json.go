@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"unicode/utf16"
 	"unicode/utf8"
 )
@@ -45,9 +47,23 @@ func parseJSON(data []byte, v *any) error {
 		return fmt.Errorf("not text at line %d, column %d: %s is half of a surrogate pair, and the other half is not there", line, column, data[at:at+6])
 	}
 	if path, twice := repeated(json.NewDecoder(bytes.NewReader(data))); twice {
-		return fmt.Errorf("body%s is there twice", path)
+		slices.Reverse(path)
+		return fmt.Errorf("body%s is there twice", shorten(strings.Join(path, "")))
 	}
 	return nil
+}
+
+// longestPath is how much is said of the way to a member, in characters: a body can be one long way.
+const longestPath = 200
+
+func shorten(path string) string {
+	n := 0
+	for i := range path {
+		if n++; n > longestPath {
+			return path[:i] + "…"
+		}
+	}
+	return path
 }
 
 // place is where in the text the byte before offset is, both counted from 1.
@@ -92,12 +108,12 @@ func escaped(data []byte) rune {
 	return rune(n)
 }
 
-// repeated finds a member that an object has twice, and where. The input is known to be JSON, and not deeper than encoding/json
-// allows.
-func repeated(d *json.Decoder) (path string, found bool) {
+// repeated finds a member that an object has twice, and the steps to it, the last one first. The input is known to be JSON, and not
+// deeper than encoding/json allows.
+func repeated(d *json.Decoder) (path []string, found bool) {
 	token, err := d.Token()
 	if err != nil {
-		return "", false
+		return nil, false
 	}
 	switch token {
 	case json.Delim('{'):
@@ -106,21 +122,21 @@ func repeated(d *json.Decoder) (path string, found bool) {
 			token, _ := d.Token()
 			name, _ := token.(string)
 			if seen[name] {
-				return "." + name, true
+				return []string{"." + name}, true
 			}
 			seen[name] = true
 			if path, found := repeated(d); found {
-				return "." + name + path, true
+				return append(path, "."+name), true
 			}
 		}
 		d.Token() //nolint:errcheck // the closing brace
 	case json.Delim('['):
 		for i := 0; d.More(); i++ {
 			if path, found := repeated(d); found {
-				return "[" + strconv.Itoa(i) + "]" + path, true
+				return append(path, "["+strconv.Itoa(i)+"]"), true
 			}
 		}
 		d.Token() //nolint:errcheck // the closing bracket
 	}
-	return "", false
+	return nil, false
 }

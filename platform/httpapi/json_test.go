@@ -15,6 +15,7 @@ func TestParseJSONSaysWhere(t *testing.T) {
 		{"nothing", "", "line 1, column 1"},
 		{"a member twice", `{"a":1,"a":1}`, "body.a is there twice"},
 		{"a member twice, deep inside", `{"a":[1,{"b":{"c":1,"d":[],"c":2}}]}`, "body.a[1].b.c is there twice"},
+		{"a member twice, further down than is told", strings.Repeat(`{"éé":`, 5000) + `{"x":1,"x":2}` + strings.Repeat("}", 5000), "body" + strings.Repeat(".éé", 66) + ".é… is there twice"},
 		{"a member twice, written differently", `{"a":1,"\u0061":1}`, "body.a is there twice"},
 		{"half of a pair", `{"a":"\ud800"}`, `line 1, column 7: \ud800 is half of a surrogate pair`},
 		{"half of a pair, in a line further down", "{\n\"é\": \"\\\\a\\uDBFFb\"}", `line 2, column 10: \uDBFF is half`},

@@ -34,7 +34,7 @@ type Problem struct {
 	Detail string `json:"detail" doc:"One sentence for people: what is wrong, and what to do."`
 	Code   string `json:"code" example:"book-number-not-unique" doc:"What happened, for programs. It never changes its meaning."`
 
-	Errors []problem.Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong, place by place. The location begins with path, query, header or body."`
+	Errors []problem.Field `json:"errors,omitempty" nullable:"false" doc:"What is wrong, place by place: the first hundred. The location begins with path, query, header or body."`
 
 	Constraint string `json:"constraint,omitempty" example:"book-number" doc:"The constraint that was not met."`
 	Scope      string `json:"scope,omitempty" doc:"Where it was not met: the tag of the smallest set of events that the constraint looks at."`
@@ -195,10 +195,14 @@ func (a *API) answer(ctx context.Context, w http.ResponseWriter, p *Problem) {
 	w.Write(body) //nolint:errcheck // the client went away
 }
 
+// mostErrors is how many wrong places a problem document lists: a body of a MiB can have half a million. Its detail counts them all.
+const mostErrors = 100
+
 // complete is a copy of p with what belongs to the request rather than to the problem; it tells the log what the client is not
 // told, once.
 func (a *API) complete(ctx context.Context, p *Problem, header func(name, value string)) *Problem {
 	c := *p
+	c.Errors = c.Errors[:min(len(c.Errors), mostErrors)]
 	c.Type, c.Title, c.RequestID = "about:blank", cmp.Or(http.StatusText(c.Status), "Client Closed Request"), RequestID(ctx)
 	header("Cache-Control", "no-store")
 	if c.retryAfter > 0 {

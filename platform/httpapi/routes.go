@@ -15,7 +15,6 @@ import (
 	"strconv"
 	"strings"
 	"sync"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -24,9 +23,6 @@ import (
 	"github.com/danielgtaylor/huma/v2"
 	"github.com/danielgtaylor/huma/v2/adapters/humago"
 )
-
-// bodyTimeout is how long a client may take to send a body.
-const bodyTimeout = 30 * time.Second
 
 // routes is huma as modules see it: with the prefix, with an OpenAPI document that says what this package answers with, and with
 // stricter ideas of JSON. huma calls the methods that it overrides.
@@ -162,8 +158,7 @@ func checkQuery(raw string) error {
 	return wrong.Err()
 }
 
-// readBody puts the whole body into memory, so that huma reads it from there. huma would leave its deadline for the body on the
-// connection, where it ends the context of a handler that takes longer than that. A body without a type is taken for JSON.
+// readBody puts the whole body into memory, so that huma reads it from there. A body without a type is taken for JSON.
 func (t *routes) readBody(w http.ResponseWriter, r *http.Request, declared *huma.RequestBody) error {
 	if ct := strings.Join(r.Header.Values("Content-Type"), ", "); ct != "" && !accepts(declared.Content, ct) {
 		types := strings.Join(slices.Sorted(maps.Keys(declared.Content)), " or ")
@@ -172,10 +167,7 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, declared *huma
 	if limit := t.api.config.MaxBody; r.ContentLength > limit {
 		return &http.MaxBytesError{Limit: limit} // without asking for it
 	}
-	conn := http.NewResponseController(w)
-	conn.SetReadDeadline(time.Now().Add(bodyTimeout)) //nolint:errcheck // there is no connection in some tests
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, t.api.config.MaxBody))
-	conn.SetReadDeadline(time.Time{}) //nolint:errcheck // as above
 	r.Body = io.NopCloser(bytes.NewReader(body))
 	if req, ok := r.Context().Value(requestKey{}).(*request); ok {
 		req.body = body
@@ -187,7 +179,7 @@ func (t *routes) readBody(w http.ResponseWriter, r *http.Request, declared *huma
 	case errors.As(err, &tooLarge):
 		return tooLarge
 	case errors.As(err, &network) && network.Timeout():
-		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("The body did not arrive within %v.", bodyTimeout))
+		return newProblem(http.StatusRequestTimeout, fmt.Sprintf("The body did not arrive within %v.", t.api.config.BodyTimeout))
 	case err != nil:
 		return problem.New(problem.Malformed, "", "The body ended before it was complete.").Because(err)
 	case declared.Required && len(bytes.TrimSpace(body)) == 0:

@@ -81,7 +81,13 @@ func (c *counts) mode(name string) *modeCounts {
 
 // add adds what another counted.
 func (c *counts) add(other *counts) {
+	if other == nil { // as another process may have stored it
+		return
+	}
 	for name, m := range other.Modes {
+		if m == nil {
+			continue
+		}
 		mine := c.mode(name)
 		for o, n := range m.Outcomes {
 			mine.Outcomes[o] += n

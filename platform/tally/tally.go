@@ -283,7 +283,9 @@ func (t *Tally) Recent(ctx context.Context) (*Recent, error) {
 	for _, s := range stored {
 		var of row
 		if err := json.Unmarshal([]byte(s.Figures), &of); err != nil {
-			return nil, fmt.Errorf("decode figures of %s: %w", s.Process, err)
+			// Another version of this program, or a hand: neither is to hide the figures of all others, and the modes beside them.
+			t.Logger.DebugContext(ctx, "figures of another process cannot be read, and are left out", "process", s.Process, "error", err)
+			continue
 		}
 		r.add(&of, slotAt(s.Since.Time()), now, s.Process, depths)
 	}

@@ -288,6 +288,27 @@ func TestAModeThatIsUnknownHereIsCounted(t *testing.T) {
 	}
 }
 
+// TestFiguresThatNobodyUnderstandsHideNoOthers: they are of another version, or were damaged.
+func TestFiguresThatNobodyUnderstandsHideNoOthers(t *testing.T) {
+	t.Parallel()
+	db, c := dbtest.SQLite(t), newClock()
+	for i, figures := range []string{`{"constraints":[]}`, `{`, ``, `null`, `{"constraints":{"book-number":null},"lane":null}`, `{"constraints":{"book-number":{"modes":{"lock":null}}}}`} {
+		_, err := db.Write.NewRaw(`INSERT INTO constraint_figures (process, since, figures) VALUES (?, ?, ?)`, fmt.Sprint("other ", i), database.Timestamp(c.now()), figures).Exec(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	own := open(t, db, c)
+	own.Attempted(consistency.Attempt{Constraint: "book-number", Scope: "category:1", Mode: consistency.Lock, Outcome: consistency.Accepted, Number: 1})
+	r, err := own.Recent(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if n := r.Window("book-number").Attempts; n != 1 {
+		t.Errorf("%d attempts, want 1", n)
+	}
+}
+
 func TestManyScopesTakeLittleRoomAndTheHotOnesStay(t *testing.T) {
 	t.Parallel()
 	c := newClock()

@@ -31,6 +31,7 @@ import (
 type Tracker struct {
 	client  *sentry.Client
 	logger  *slog.Logger
+	last    time.Duration // for what is waiting at the end
 	queue   chan *sentry.Event
 	ended   chan struct{} // closed when everything was sent after Stop
 	failing atomic.Bool
@@ -45,11 +46,14 @@ type TrackerConfig struct {
 	DSN     string       // of the project, as Sentry gives it: https://KEY@HOST/PROJECT. Empty: nothing is sent
 	Release string       // the version of this program
 	Logger  *slog.Logger // is told when reports cannot be sent; nil: slog.Default
+
+	LastTimeout time.Duration // how long Stop waits until what lined up is sent; 0: 5 s
 }
 
 const (
 	trackerQueue   = 1024
 	trackerTimeout = 5 * time.Second // for one report
+	lastTimeout    = 5 * time.Second
 )
 
 // NewTracker begins to send. Stop it at the end. Without a DSN it is nil. An error says what is wrong with the DSN.
@@ -57,7 +61,7 @@ func NewTracker(c TrackerConfig) (*Tracker, error) {
 	if c.DSN == "" {
 		return nil, nil //nolint:nilnil // the nil Tracker is one that works
 	}
-	t := &Tracker{logger: cmp.Or(c.Logger, slog.Default()), queue: make(chan *sentry.Event, trackerQueue), ended: make(chan struct{})}
+	t := &Tracker{logger: cmp.Or(c.Logger, slog.Default()), last: cmp.Or(c.LastTimeout, lastTimeout), queue: make(chan *sentry.Event, trackerQueue), ended: make(chan struct{})}
 	transport := sentry.NewHTTPSyncTransport() // the goroutine that waits for it is ours
 	transport.Timeout = trackerTimeout
 	var err error
@@ -86,7 +90,8 @@ func (t *Tracker) send() {
 	}
 }
 
-// Stop sends what is still waiting, until ctx ends. What is reported later is dropped.
+// Stop sends what is still waiting, until ctx ends or that has taken too long: a thousand reports to a tracker that hangs would keep
+// the process for hours. What is reported later is dropped.
 func (t *Tracker) Stop(ctx context.Context) {
 	if t == nil {
 		return
@@ -97,10 +102,15 @@ func (t *Tracker) Stop(ctx context.Context) {
 		close(t.queue)
 	}
 	t.mu.Unlock()
+	late := time.NewTimer(t.last)
+	defer late.Stop()
 	select {
 	case <-t.ended:
+		return
+	case <-late.C:
 	case <-ctx.Done():
 	}
+	t.logger.Warn("reports to the error tracker are dropped: they could not be sent before the end", "dropped", len(t.queue))
 }
 
 // report puts e in the queue, if there is room.
@@ -231,7 +241,9 @@ func (h tracked) event(r slog.Record) *sentry.Event {
 			logged["stack"] = a.Value.String()
 		default:
 			e.Tags[a.Key] = a.Value.String()
-			if a.Key != "request_id" && a.Key != "position" {
+			switch a.Key {
+			case "request_id", "position", "event": // these are other ones each time
+			default:
 				fingerprint = append(fingerprint, a.Value.String())
 			}
 		}

@@ -129,11 +129,14 @@ func TestErrorsInTheLogAreTrackedWithoutWhatPeopleWrote(t *testing.T) {
 	l := tracker.Logger(slog.New(slog.NewTextHandler(&log, nil))).With("request_id", "r1", "actor", "Ada")
 	l.Warn("not severe enough")
 	l.Error("request failed", "status", 500, "error", errors.New(`pq: cannot store "Emma"`), "path", "/books/Emma")
+	for _, event := range []string{"e1", "e2"} {
+		l.Error("a subscriber failed", "subscription", "s", "event", event, "position", 1)
+	}
 	l.Error("handler panicked", "panic", "Emma", "stack", "goroutine 1 …")
 	tracker.Stop(t.Context())
 
-	if n := len(s.events); n != 2 {
-		t.Fatalf("%d events, want 2", n)
+	if n := len(s.events); n != 4 {
+		t.Fatalf("%d events, want 4", n)
 	}
 	got := s.events[0]
 	if diff := cmp.Diff(map[string]string{"request_id": "r1", "status": "500"}, got.Tags); diff != "" || got.Message != "request failed" || got.Level != "error" {
@@ -142,7 +145,13 @@ func TestErrorsInTheLogAreTrackedWithoutWhatPeopleWrote(t *testing.T) {
 	if diff := cmp.Diff([]string{"error", "request failed", "500"}, got.Fingerprint); diff != "" {
 		t.Errorf("fingerprint (-want +got):\n%s", diff)
 	}
-	if got := s.events[1].Contexts["logged"]["stack"]; got != "goroutine 1 …" {
+	for i, event := range []string{"e1", "e2"} { // one group for all of them
+		got := s.events[1+i]
+		if diff := cmp.Diff([]string{"error", "a subscriber failed", "s"}, got.Fingerprint); diff != "" || got.Tags["event"] != event {
+			t.Errorf("tags %v, fingerprint (-want +got):\n%s", got.Tags, diff)
+		}
+	}
+	if got := s.events[3].Contexts["logged"]["stack"]; got != "goroutine 1 …" {
 		t.Errorf("the stack is %v", got)
 	}
 	for _, private := range []string{"Emma", "Ada"} {
@@ -150,8 +159,8 @@ func TestErrorsInTheLogAreTrackedWithoutWhatPeopleWrote(t *testing.T) {
 			t.Errorf("%s was sent: %s", private, s.raw.String())
 		}
 	}
-	if n := strings.Count(log.String(), "level=ERROR"); n != 2 {
-		t.Errorf("%d errors in the log, want 2:\n%s", n, log.String())
+	if n := strings.Count(log.String(), "level=ERROR"); n != 4 {
+		t.Errorf("%d errors in the log, want 4:\n%s", n, log.String())
 	}
 }
 
@@ -177,7 +186,8 @@ func TestATrackerThatHangsHoldsUpNobody(t *testing.T) {
 	t.Cleanup(s.Close)
 	t.Cleanup(func() { close(open) })
 	var log bytes.Buffer
-	tracker, err := NewTracker(TrackerConfig{DSN: strings.Replace(s.URL, "://", "://public@", 1) + "/7", Logger: slog.New(slog.NewTextHandler(&log, nil))})
+	dsn := strings.Replace(s.URL, "://", "://public@", 1) + "/7"
+	tracker, err := NewTracker(TrackerConfig{DSN: dsn, Logger: slog.New(slog.NewTextHandler(&log, nil)), LastTimeout: time.Millisecond})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -187,9 +197,18 @@ func TestATrackerThatHangsHoldsUpNobody(t *testing.T) {
 	if tracker.dropped.Load() < 8 {
 		t.Errorf("%d dropped", tracker.dropped.Load())
 	}
+	tracker.Stop(t.Context()) // nor does this
+	if !strings.Contains(log.String(), "could not be sent before the end") {
+		t.Errorf("the log says nothing of what is dropped at the end:\n%s", log.String())
+	}
+	patient, err := NewTracker(TrackerConfig{DSN: dsn, Logger: slog.New(slog.DiscardHandler), LastTimeout: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	patient.Attempted(consistency.Attempt{Constraint: "isbn", Mode: consistency.Reject, Outcome: consistency.Rejected, Number: 1})
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	tracker.Stop(ctx) // nor does this, for longer than its context
+	patient.Stop(ctx) // for longer than its context
 }
 
 func TestWithoutADSNNothingIsTracked(t *testing.T) {

@@ -2,6 +2,7 @@ package web
 
 import (
 	"bytes"
+	"cmp"
 	"crypto/sha256"
 	"embed"
 	"encoding/hex"
@@ -25,8 +26,10 @@ const ContentSecurityPolicy = "default-src 'self'; script-src 'none'; object-src
 //go:embed templates/*.html
 var ownTemplates embed.FS
 
-// Renderer writes pages. It is safe for concurrent use.
+// Renderer writes pages. It is safe for concurrent use, once its Logger is set.
 type Renderer struct {
+	Logger *slog.Logger // is told what readers are not; nil: slog.Default
+
 	pages map[string]*template.Template
 }
 
@@ -83,8 +86,7 @@ func (r *Renderer) Handler(f func(*http.Request) (Page, error)) http.Handler {
 		}
 		status := http.StatusOK
 		if p.Wrong != nil {
-			e := note(w, req, p.Wrong)
-			status = e.Kind.Status()
+			status = statusOf(req, r.note(w, req, p.Wrong))
 		}
 		r.write(w, req, status, p)
 	})
@@ -93,8 +95,19 @@ func (r *Renderer) Handler(f func(*http.Request) (Page, error)) http.Handler {
 // Problem answers with a page that says what went wrong, with the status of its kind. What is not for users goes to the
 // log and not on the page.
 func (r *Renderer) Problem(w http.ResponseWriter, req *http.Request, err error) {
-	e := note(w, req, err)
-	r.Refuse(w, req, e.Kind.Status(), e)
+	e := r.note(w, req, err)
+	r.Refuse(w, req, statusOf(req, e), e)
+}
+
+// clientGone is what log and metrics say of a request whose reader did not wait. Nobody receives it.
+const clientGone = 499
+
+// statusOf is the status of an error. One that most likely came of the reader's going away is none of ours.
+func statusOf(req *http.Request, e *problem.Error) int {
+	if e.Kind == problem.Internal && req.Context().Err() != nil {
+		return clientGone
+	}
+	return e.Kind.Status()
 }
 
 // Refuse answers with the same page, and any status: for requests that are refused before a page sees them. All of e is shown.
@@ -110,15 +123,25 @@ func (r *Renderer) Refuse(w http.ResponseWriter, req *http.Request, status int, 
 }
 
 // note gives the part of err that a reader may see. It logs the rest, and sets when to try again.
-func note(w http.ResponseWriter, req *http.Request, err error) *problem.Error {
+func (r *Renderer) note(w http.ResponseWriter, req *http.Request, err error) *problem.Error {
 	e := problem.Of(err)
-	if e.Kind == problem.Internal && req.Context().Err() == nil {
-		slog.ErrorContext(req.Context(), "page failed", "path", req.URL.Path, "error", err)
+	switch {
+	case req.Context().Err() != nil: // the reader has gone, and so nothing was finished
+	case e.Kind == problem.Internal:
+		r.log(w, req, slog.LevelError, err)
+	case e.Kind == problem.Unavailable && e.Cause != nil:
+		r.log(w, req, slog.LevelWarn, err)
 	}
 	if e.Kind == problem.Unavailable {
 		w.Header().Set("Retry-After", strconv.Itoa(seconds(e)))
 	}
 	return e
+}
+
+// log tells the log of a page that there is none, under the id of the request, which is in the answer.
+func (r *Renderer) log(w http.ResponseWriter, req *http.Request, level slog.Level, err error) {
+	cmp.Or(r.Logger, slog.Default()).LogAttrs(req.Context(), level, "page failed", slog.String("request_id", w.Header().Get("X-Request-ID")),
+		slog.String("path", req.URL.Path), slog.Any("error", err))
 }
 
 // seconds is how long to wait before asking again, at least one where that may help.
@@ -165,7 +188,7 @@ func (r *Renderer) write(w http.ResponseWriter, req *http.Request, status int, p
 		err = t.ExecuteTemplate(&rendered, "layout.html", p)
 	}
 	if err != nil {
-		slog.ErrorContext(req.Context(), "page failed", "path", req.URL.Path, "error", err)
+		r.log(w, req, slog.LevelError, err)
 		http.Error(w, "This page is broken. The log of the server says more.", http.StatusInternalServerError)
 		return
 	}

@@ -1,8 +1,10 @@
 package web_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"math"
 	"net/http"
 	"net/http/httptest"
@@ -118,6 +120,83 @@ func TestProblemPages(t *testing.T) {
 			t.Errorf("%s: %s in\n%s", c.name, c.not, body)
 		}
 	}
+}
+
+// TestWhatReadersAreNotToldIsInTheLog: in the one that the renderer was given, under the id of the request.
+func TestWhatReadersAreNotToldIsInTheLog(t *testing.T) {
+	t.Parallel()
+	for _, c := range []struct {
+		name string
+		page web.Page
+		err  error
+		want string
+	}{
+		{name: "an error", err: errors.New("pq: secret"), want: "ERROR page failed request_id=r1 path=/hello error=pq: secret\n"},
+		{name: "why a form is shown again", page: web.Page{Template: "hello", Body: greeting{}, Wrong: errors.New("pq: secret")}, want: "ERROR page failed request_id=r1 path=/hello error=pq: secret\n"},
+		{name: "a template that breaks", page: web.Page{Template: "nothing"}, want: `ERROR page failed request_id=r1 path=/hello error=no page "nothing"` + "\n"},
+		{name: "what is behind a database that is away", err: problem.New(problem.Unavailable, "away", "Away.").Because(errors.New("pq: secret")), want: "WARN page failed request_id=r1 path=/hello error=Away.: pq: secret\n"},
+		{name: "busy, and nothing behind it", err: problem.New(problem.Unavailable, "busy", "Busy.")},
+		{name: "not found", err: problem.New(problem.NotFound, "gone", "Gone.").Because(errors.New("no rows"))},
+		{name: "nothing", page: web.Page{Template: "hello", Body: greeting{}}},
+	} {
+		r, err := web.New(templates, map[string]any{"shout": strings.ToUpper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &lines{}
+		r.Logger = slog.New(log)
+		w := httptest.NewRecorder()
+		w.Header().Set("X-Request-ID", "r1")
+		r.Handler(func(*http.Request) (web.Page, error) { return c.page, c.err }).ServeHTTP(w, httptest.NewRequest(http.MethodGet, "/hello", nil))
+		if got := log.String(); got != c.want {
+			t.Errorf("%s: the log says %q, want %q", c.name, got, c.want)
+		}
+	}
+}
+
+// TestAReaderWhoWentAwayIsNoError: what was begun for one ends somehow, and is not counted among what broke.
+func TestAReaderWhoWentAwayIsNoError(t *testing.T) {
+	t.Parallel()
+	ctx, leave := context.WithCancel(t.Context())
+	leave()
+	for name, c := range map[string]struct {
+		page   web.Page
+		err    error
+		status int
+	}{
+		"a page":                {err: errors.New("interrupted"), status: 499},
+		"a form":                {page: web.Page{Template: "hello", Body: greeting{}, Wrong: errors.New("interrupted")}, status: 499},
+		"what is not there":     {err: problem.New(problem.NotFound, "gone", "Gone."), status: 404},
+		"a page that was ready": {page: web.Page{Template: "hello", Body: greeting{}}, status: 200},
+	} {
+		r, err := web.New(templates, map[string]any{"shout": strings.ToUpper})
+		if err != nil {
+			t.Fatal(err)
+		}
+		log := &lines{}
+		r.Logger = slog.New(log)
+		w := httptest.NewRecorder()
+		r.Handler(func(*http.Request) (web.Page, error) { return c.page, c.err }).ServeHTTP(w, httptest.NewRequestWithContext(ctx, http.MethodGet, "/hello", nil))
+		if w.Code != c.status || log.Len() > 0 {
+			t.Errorf("%s: %d, and the log says %q; want %d", name, w.Code, log, c.status)
+		}
+	}
+}
+
+// lines is a log as lines of text, without times.
+type lines struct{ strings.Builder }
+
+func (*lines) Enabled(context.Context, slog.Level) bool { return true }
+func (l *lines) WithAttrs([]slog.Attr) slog.Handler     { return l }
+func (l *lines) WithGroup(string) slog.Handler          { return l }
+func (l *lines) Handle(_ context.Context, r slog.Record) error {
+	fmt.Fprint(l, r.Level, " ", r.Message)
+	r.Attrs(func(a slog.Attr) bool {
+		_, err := fmt.Fprint(l, " ", a)
+		return err == nil
+	})
+	_, err := fmt.Fprintln(l)
+	return err
 }
 
 func TestMistakesInTemplatesAreFoundAtOnce(t *testing.T) {

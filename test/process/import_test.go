@@ -5,9 +5,11 @@ package process_test
 import (
 	"encoding/csv"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -538,6 +540,33 @@ func TestTheReportOverwritesNothingThatIsNeeded(t *testing.T) {
 	}
 	if out := h.do("import", "part.csv", "--report", "/dev/stdout", "--output", "json"); !strings.HasPrefix(out, `{"line":2,`) {
 		t.Errorf("stdout is\n%s", out)
+	}
+}
+
+// TestTheReportMayGoWhereTheOutputGoes: to a file to which standard output is appended. Nothing of what is there already, of the
+// report and of the summary overwrites the other.
+func TestTheReportMayGoWhereTheOutputGoes(t *testing.T) {
+	t.Parallel()
+	h := newHome(t)
+	h.partOfFeed(10)
+	h.do("import", "part.csv", "--report", "r.jsonl")
+	report := h.read("r.jsonl")
+	summary := h.do("import", "part.csv")
+	for _, name := range []string{"/dev/stdout", "log.txt"} {
+		h.write("log.txt", "what was there\n")
+		out, err := os.OpenFile(h.path("log.txt"), os.O_WRONLY|os.O_APPEND, 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		cmd := exec.Command(binary, "import", "part.csv", "--report", name)
+		cmd.Dir, cmd.Env, cmd.Stdout = h.dir, h.env, out
+		if err := errors.Join(cmd.Run(), out.Close()); err != nil {
+			t.Fatal(err)
+		}
+		want := "what was there\n" + strings.ReplaceAll(report, `"created"`, `"present"`) + summary
+		if diff := cmp.Diff(want, h.read("log.txt")); diff != "" {
+			t.Errorf("--report %s (-want +got):\n%s", name, diff)
+		}
 	}
 }
 
