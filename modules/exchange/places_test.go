@@ -147,6 +147,27 @@ func TestTwoImportsOfMovedBooksAtOnceMoveNothingTwice(t *testing.T) {
 	}
 }
 
+// interrupted is a runner of the store that does something before one of its commands.
+type interrupted struct {
+	runner
+	left int // commands until then
+}
+
+// before does something before the n-th command, which is not run if it is cut off there.
+func (s *store) before(t *testing.T, n int, cut bool, do func()) *interrupted {
+	i := &interrupted{left: n}
+	i.runner = func(r usecase.Request) (usecase.Receipt, error) {
+		if i.left--; i.left == 0 {
+			do()
+			if cut {
+				return usecase.Receipt{}, errors.New("cut off")
+			}
+		}
+		return s.Run(t.Context(), r)
+	}
+	return i
+}
+
 // TestSomebodyAddsABookMeanwhile: before each command of an import in turn, a book comes into every category there is. Whether the
 // import is cut off there or not, it is finished in the end; if it is not, all books come to where they stand in the file.
 func TestSomebodyAddsABookMeanwhile(t *testing.T) {
@@ -168,11 +189,8 @@ func TestSomebodyAddsABookMeanwhile(t *testing.T) {
 	for n := 1; ; n++ {
 		done := false
 		for _, cut := range []bool{false, true} {
-			s, left := newStore(), n
-			meanwhile := runner(func(r usecase.Request) (usecase.Receipt, error) {
-				if left--; left != 0 {
-					return s.Run(t.Context(), r)
-				}
+			s := newStore()
+			meanwhile := s.before(t, n, cut, func() {
 				for _, l := range s.read(t).Libraries {
 					for _, c := range l.Categories {
 						s.do(t, catalogue.AddBook{
@@ -181,14 +199,10 @@ func TestSomebodyAddsABookMeanwhile(t *testing.T) {
 						}.Request("t"))
 					}
 				}
-				if cut {
-					return usecase.Receipt{}, errors.New("cut off")
-				}
-				return s.Run(t.Context(), r)
 			})
 			_, err := exchange.Importer{Runner: meanwhile, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", must(exchange.ParseJSONL(strings.NewReader(file))))
-			done = done || left > 0
-			if err != nil && (!cut || left > 0) {
+			done = done || meanwhile.left > 0
+			if err != nil && (!cut || meanwhile.left > 0) {
 				t.Fatalf("before command %d: %v", n, err)
 			}
 			s.jsonl(t, "", file)
@@ -230,19 +244,11 @@ func TestSomebodyWithdrawsMeanwhileWhatUsesUpNumbers(t *testing.T) {
 	for n := 2; ; n++ { // the first command opens the library
 		done := false
 		for _, cut := range []bool{false, true} {
-			s, left := newStore(), n
-			meanwhile := runner(func(r usecase.Request) (usecase.Receipt, error) {
-				if left--; left == 0 {
-					withdraw(s)
-					if cut {
-						return usecase.Receipt{}, errors.New("cut off")
-					}
-				}
-				return s.Run(t.Context(), r)
-			})
+			s := newStore()
+			meanwhile := s.before(t, n, cut, func() { withdraw(s) })
 			first, err := exchange.Importer{Runner: meanwhile, Log: s.log, Actor: "t"}.Catalogue(t.Context(), "", must(exchange.ParseJSONL(strings.NewReader(file))))
-			done = done || left > 0
-			if err != nil && (!cut || left > 0) {
+			done = done || meanwhile.left > 0
+			if err != nil && (!cut || meanwhile.left > 0) {
 				t.Fatalf("before command %d: %v", n, err)
 			}
 			second := s.jsonl(t, "", file)

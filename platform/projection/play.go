@@ -7,7 +7,6 @@ import (
 	"sync"
 	"time"
 
-	"accession/platform/database"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 	"accession/platform/eventlog/sqldb"
@@ -329,18 +328,8 @@ func (c *crashed) Unwrap() error { return c.cause }
 
 // isTransient reports whether err is the database's or the caller's doing rather than an event's: the same may go well later.
 func isTransient(err error) bool {
-	if _, crash := errors.AsType[*crashed](err); crash {
-		return true
-	}
-	explained := database.Explain(err)
-	for _, is := range []error{database.ErrUnreachable, database.ErrSlow, database.ErrReadOnly} {
-		if errors.Is(explained, is) {
-			return true
-		}
-	}
-	return database.IsBusy(err) || database.IsRetryable(err) || database.IsConnection(err) ||
-		errors.Is(err, eventlog.ErrBusy) || errors.Is(err, eventlog.ErrAgain) || errors.Is(err, eventlog.ErrInDoubt) ||
-		errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
+	_, crash := errors.AsType[*crashed](err)
+	return crash || sqldb.IsTransient(err)
 }
 
 // wait waits for d, unless ctx ends first.

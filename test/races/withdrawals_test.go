@@ -26,13 +26,21 @@ import (
 // order in which rivals come, playing the log anew finds no rule broken.
 func TestReferencesUnderWithdrawal(t *testing.T) {
 	t.Parallel()
+	inEachMode(t, func(t *testing.T, open consistencytest.Open, mode consistency.Mode) {
+		for range 4 {
+			withdrawals(t, open, mode)
+		}
+	})
+}
+
+// inEachMode runs f on each store in each mode, all at once.
+func inEachMode(t *testing.T, f func(t *testing.T, open consistencytest.Open, mode consistency.Mode)) {
+	t.Helper()
 	for _, store := range stores {
 		for _, mode := range consistency.Built() {
 			t.Run(fmt.Sprint(store.name, "/", mode), func(t *testing.T) {
 				t.Parallel()
-				for range 4 {
-					withdrawals(t, store.open, mode)
-				}
+				f(t, store.open, mode)
 			})
 		}
 	}
@@ -130,93 +138,83 @@ func withdrawals(t *testing.T, open consistencytest.Open, mode consistency.Mode)
 // and not of what was in it.
 func TestWhatIsWithdrawnTwiceAtOnceIsNotFound(t *testing.T) {
 	t.Parallel()
-	for _, store := range stores {
-		for _, mode := range consistency.Built() {
-			t.Run(fmt.Sprint(store.name, "/", mode), func(t *testing.T) {
-				t.Parallel()
-				s := store.open(t, must(module.Registry(modules)))
-				run := runnerIn(s, mode, nil)
-				lib := openLibrary()
-				category := createCategory(lib.ID)
-				mustRun(t, run, lib.Request("t"))
-				mustRun(t, run, category.Request("t"))
-				for range 5 {
-					book := addBook(category.ID)
-					mustRun(t, run, book.Request("t"))
-					mustRun(t, run, editions.AddEdition{ID: editionsevents.NewEditionID(), Book: book.ID, Base: book.Edition.ID}.Request("t"))
-					gate := consistencytest.NewBarrier(2)
-					errs := make([]error, 2)
-					var wg sync.WaitGroup
-					for i := range errs {
-						wg.Go(func() {
-							gate.Wait(t.Context())
-							_, errs[i] = run.Run(t.Context(), catalogue.WithdrawBook{ID: book.ID}.Request("t"))
-						})
-					}
-					wg.Wait()
-					if errs[0] != nil {
-						slices.Reverse(errs)
-					}
-					lost := mode == consistency.Reject && errors.Is(errs[1], consistency.ErrVersionConflict)
-					if errs[0] != nil || !lost && !errors.Is(errs[1], editions.ErrBookNotFound) {
-						t.Errorf("withdrawn with %v and %v", errs[0], errs[1])
-					}
-				}
-			})
+	inEachMode(t, func(t *testing.T, open consistencytest.Open, mode consistency.Mode) {
+		s := open(t, must(module.Registry(modules)))
+		run := runnerIn(s, mode, nil)
+		lib := openLibrary()
+		category := createCategory(lib.ID)
+		mustRun(t, run, lib.Request("t"))
+		mustRun(t, run, category.Request("t"))
+		for range 5 {
+			book := addBook(category.ID)
+			mustRun(t, run, book.Request("t"))
+			mustRun(t, run, editions.AddEdition{ID: editionsevents.NewEditionID(), Book: book.ID, Base: book.Edition.ID}.Request("t"))
+			gate := consistencytest.NewBarrier(2)
+			errs := make([]error, 2)
+			var wg sync.WaitGroup
+			for i := range errs {
+				wg.Go(func() {
+					gate.Wait(t.Context())
+					_, errs[i] = run.Run(t.Context(), catalogue.WithdrawBook{ID: book.ID}.Request("t"))
+				})
+			}
+			wg.Wait()
+			if errs[0] != nil {
+				slices.Reverse(errs)
+			}
+			lost := mode == consistency.Reject && errors.Is(errs[1], consistency.ErrVersionConflict)
+			if errs[0] != nil || !lost && !errors.Is(errs[1], editions.ErrBookNotFound) {
+				t.Errorf("withdrawn with %v and %v", errs[0], errs[1])
+			}
 		}
-	}
+	})
 }
 
 // TestWhoIsOvertakenAtTheLastAttemptHearsWhy: a command that may not try again hears of what is there now, where it has something
 // against that, and of rivals else; never that the log is busy, which it is not.
 func TestWhoIsOvertakenAtTheLastAttemptHearsWhy(t *testing.T) {
 	t.Parallel()
-	for _, store := range stores {
-		for _, mode := range consistency.Built() {
-			t.Run(fmt.Sprint(store.name, "/", mode), func(t *testing.T) {
-				t.Parallel()
-				s := store.open(t, must(module.Registry(modules)))
-				run := runnerIn(s, mode, nil)
-				settings := settingsIn(mode)
-				settings.Attempts = 1
-				// The rival comes when the command has been executed, and before it is stored.
-				overtaken := func(r, by usecase.Request) error {
-					once := true
-					_, err := runnerIn(s, mode, func(c *consistency.Config) {
-						c.Settings = func() consistency.Settings { return settings }
-						c.Probe = func(_ context.Context, stage consistency.Stage) {
-							if stage == consistency.Decided && once {
-								once = false
-								mustRun(t, run, by)
-							}
-						}
-					}).Run(t.Context(), r)
-					return err
+	inEachMode(t, func(t *testing.T, open consistencytest.Open, mode consistency.Mode) {
+		s := open(t, must(module.Registry(modules)))
+		run := runnerIn(s, mode, nil)
+		settings := settingsIn(mode)
+		settings.Attempts = 1
+		// The rival comes when the command has been executed, and before it is stored.
+		overtaken := func(r, by usecase.Request) error {
+			once := true
+			_, err := runnerIn(s, mode, func(c *consistency.Config) {
+				c.Settings = func() consistency.Settings { return settings }
+				c.Probe = func(_ context.Context, stage consistency.Stage) {
+					if stage == consistency.Decided && once {
+						once = false
+						mustRun(t, run, by)
+					}
 				}
-				lib := openLibrary()
-				category := createCategory(lib.ID)
-				mustRun(t, run, lib.Request("t"))
-				mustRun(t, run, category.Request("t"))
-				book := category.Book.ID
-				correct := func(title string, seen int) usecase.Request {
-					return catalogue.CorrectBook{ID: book, Seen: seen, Title: &title}.Request("t")
-				}
-				if err := overtaken(correct("One", 1), correct("Two", 0)); !errors.Is(err, usecase.ErrVersionMismatch) {
-					t.Errorf("who wants to change what they have seen hears %v", err)
-				}
-				if err := overtaken(correct("Three", 0), correct("Four", 0)); !errors.Is(err, consistency.ErrVersionConflict) {
-					t.Errorf("who wants to change it however it is hears %v", err)
-				}
-				another := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: book, Base: category.Book.Edition.ID}.Request("t")
-				if err := overtaken(catalogue.WithdrawBook{ID: book}.Request("t"), another); !errors.Is(err, consistency.ErrVersionConflict) {
-					t.Errorf("who withdraws more than they know hears %v", err)
-				}
-				if err := overtaken(correct("Five", 0), catalogue.WithdrawBook{ID: book}.Request("t")); !errors.Is(err, editions.ErrBookNotFound) {
-					t.Errorf("who corrects what is gone hears %v", err)
-				}
-			})
+			}).Run(t.Context(), r)
+			return err
 		}
-	}
+		lib := openLibrary()
+		category := createCategory(lib.ID)
+		mustRun(t, run, lib.Request("t"))
+		mustRun(t, run, category.Request("t"))
+		book := category.Book.ID
+		correct := func(title string, seen int) usecase.Request {
+			return catalogue.CorrectBook{ID: book, Seen: seen, Title: &title}.Request("t")
+		}
+		if err := overtaken(correct("One", 1), correct("Two", 0)); !errors.Is(err, usecase.ErrVersionMismatch) {
+			t.Errorf("who wants to change what they have seen hears %v", err)
+		}
+		if err := overtaken(correct("Three", 0), correct("Four", 0)); !errors.Is(err, consistency.ErrVersionConflict) {
+			t.Errorf("who wants to change it however it is hears %v", err)
+		}
+		another := editions.AddEdition{ID: editionsevents.NewEditionID(), Book: book, Base: category.Book.Edition.ID}.Request("t")
+		if err := overtaken(catalogue.WithdrawBook{ID: book}.Request("t"), another); !errors.Is(err, consistency.ErrVersionConflict) {
+			t.Errorf("who withdraws more than they know hears %v", err)
+		}
+		if err := overtaken(correct("Five", 0), catalogue.WithdrawBook{ID: book}.Request("t")); !errors.Is(err, editions.ErrBookNotFound) {
+			t.Errorf("who corrects what is gone hears %v", err)
+		}
+	})
 }
 
 // TestMovingAndWithdrawingNoDeadlock is rule R11 where things also move and go: each command has several scopes, and which they

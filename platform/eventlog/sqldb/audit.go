@@ -10,7 +10,6 @@ import (
 	"slices"
 	"strconv"
 
-	"accession/platform/database"
 	"accession/platform/event"
 	"accession/platform/eventlog"
 
@@ -58,18 +57,7 @@ func Audit(ctx context.Context, db bun.IDB, registry *event.Registry, gone ...st
 // IsDamage reports whether err, of reading a database under ctx, is the fault of what is stored there: the same will not go well
 // later.
 func IsDamage(ctx context.Context, err error) bool {
-	if err == nil || ctx.Err() != nil {
-		return false
-	}
-	err = database.Explain(err)
-	for _, other := range []error{
-		context.Canceled, context.DeadlineExceeded, eventlog.ErrBusy, eventlog.ErrAgain, database.ErrUnreachable, database.ErrSlow, database.ErrReadOnly,
-	} {
-		if errors.Is(err, other) {
-			return false
-		}
-	}
-	return !database.IsBusy(err) && !database.IsRetryable(err)
+	return err != nil && ctx.Err() == nil && !IsTransient(err)
 }
 
 // auditSpan is how many events are compared at a time, about: each time costs a look at all tags and units, which have no index

@@ -288,6 +288,20 @@ func Fault(doing string, err error) error {
 	return fmt.Errorf("%s: %w", doing, database.Explain(err))
 }
 
+// IsTransient reports whether err is the doing of the database as it is now, or of the caller: the same may go well later.
+func IsTransient(err error) bool {
+	explained := database.Explain(err)
+	for _, is := range []error{
+		context.Canceled, context.DeadlineExceeded, eventlog.ErrBusy, eventlog.ErrAgain, eventlog.ErrInDoubt,
+		database.ErrUnreachable, database.ErrSlow, database.ErrReadOnly,
+	} {
+		if errors.Is(err, is) || errors.Is(explained, is) {
+			return true
+		}
+	}
+	return database.IsBusy(err) || database.IsRetryable(err) || database.IsConnection(err)
+}
+
 // Tx is one transaction on a pinned connection, which goes back to the pool when it is over, or is thrown away when its state
 // cannot be known.
 type Tx struct {
